@@ -1,0 +1,193 @@
+/*
+ * Host calls: the whole boundary between rumpfuse and the files of the host.
+ *
+ * No other code opens, reads, names or changes a host file (one exception: the FUSE front
+ * end moves bytes between the kernel and an fd that it was lent, by splice).  All calls
+ *   – return 0, a count or an fd on success and -errno on failure, results through ret_…
+ *     pointers that are untouched on failure;
+ *   – work relative to a directory fd, one name at a time; names have no slash;
+ *   – never follow a symlink that the host could have put there (hc_open_root() is the one
+ *     exception, used when a key is registered);
+ *   – make close-on-exec fds, and are repeated when a signal interrupts them (EINTR reaches
+ *     the caller only where it means something else: waiting locks);
+ *   – take no lock and are called with none held: checked builds call hc_hook first.
+ *
+ * Leaving a mapping: a step that would (a symlink, "..", a magic link) fails with -EACCES.
+ * A directory that is our own mount is refused with -EDEADLK: asking the host about it
+ * would ask ourselves (hc_own_mount()).
+ *
+ * Fault injection (builds with -Dchecked=true): hc_fault_set(n, errno) makes the n-th host
+ * call from now fail before it does anything.
+ *
+ * Units: bytes, unless a name says otherwise.
+ */
+#ifndef RF_HOSTCALLS_H
+#define RF_HOSTCALLS_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* Probes once what the kernel offers (openat2, fchmodat2, statx mount ids, file handles …).
+ * Called before any other; calling it again does nothing.  0 or -errno. */
+int hc_init(void);
+
+struct hc_features {
+	bool hf_openat2;
+	bool hf_fchmodat2;
+	bool hf_handles;    /* open_by_handle_at() is permitted */
+	bool hf_privileged; /* may act as another user (setfsuid, setgroups) */
+};
+const struct hc_features *hc_features(void);
+
+/* Called before every host call if set (checked builds: "no lock is held"). */
+extern void (*hc_hook)(const char *call);
+
+/* What statx says, without its masks. */
+struct hc_stat {
+	uint64_t hs_dev, hs_ino; /* dev: as dev_t */
+	uint64_t hs_nlink, hs_rdev, hs_size;
+	uint64_t hs_blocks_blk; /* 512-byte units */
+	uint32_t hs_mode, hs_uid, hs_gid, hs_blksize;
+	struct timespec hs_atime, hs_mtime, hs_ctime;
+	struct timespec hs_btime; /* 0.0 where the host does not keep it */
+};
+
+/* A file's identity for reopening it after its fd was closed; opaque. */
+struct hc_handle {
+	uint32_t hh_len;
+	int32_t hh_type;
+	unsigned char hh_bytes[];
+};
+
+/* Closing.  -1 is allowed and does nothing. */
+void hc_close(int fd);
+static inline void
+hc_close_p(int *fd)
+{
+	hc_close(*fd);
+}
+#define AUTO_FD __attribute__((cleanup(hc_close_p))) int
+
+/* Opening.  flags as open(2); O_CLOEXEC is added.  All return the fd. */
+
+/* What a configuration names: an absolute path or one relative to the working directory,
+ * symlinks followed.  The only call that takes a path of several components. */
+int hc_open_root(const char *path, int flags);
+/* The entry name of dirfd, never a symlink's target: O_NOFOLLOW is added, so that with
+ * O_PATH a symlink itself is opened, and without it a symlink is -ELOOP. */
+int hc_open_beneath(int dirfd, const char *name, int flags, mode_t mode);
+/* The same file as fd (any fd, O_PATH too), opened anew with flags. */
+int hc_reopen(int fd, int flags);
+/* *ret_handle is allocated, for free().  -EOPNOTSUPP where the host has none or we may not
+ * open by it. */
+int hc_handle_get(int fd, struct hc_handle **ret_handle);
+/* mount_fd: any fd of that file system.  -ESTALE: the file is gone. */
+int hc_handle_open(int mount_fd, const struct hc_handle *h, int flags);
+
+/* Attributes.  fd may be O_PATH throughout. */
+int hc_stat(int fd, struct hc_stat *ret);
+int hc_stat_beneath(int dirfd, const char *name, struct hc_stat *ret);
+int hc_chmod(int fd, mode_t mode);
+int hc_chown(int fd, uid_t uid, gid_t gid);          /* (uid_t)-1: as it is */
+int hc_utimens(int fd, const struct timespec ts[2]); /* UTIME_NOW, UTIME_OMIT */
+int hc_truncate(int fd, uint64_t size);              /* fd open for writing, or O_PATH */
+int hc_statvfs(int fd, struct statvfs *ret);
+/* Bytes of what fd refers to: st_size of a regular file, BLKGETSIZE64 of a block device,
+ * or -EOPNOTSUPP for anything that has no size.  The fd must be open for reading. */
+int hc_size(int fd, uint64_t *ret_size);
+
+/* Data.  Counts are bytes moved; short only at the end of the file or device, or after an
+ * error that the next call will report. */
+ssize_t hc_pread(int fd, void *buf, size_t len, uint64_t off);
+ssize_t hc_pwrite(int fd, const void *buf, size_t len, uint64_t off);
+/* Writes at the end of the file, wherever that is by then, in one step with finding it. */
+ssize_t hc_append(int fd, const void *buf, size_t len);
+ssize_t hc_preadv(int fd, const struct iovec *iov, int n, uint64_t off);
+ssize_t hc_pwritev(int fd, const struct iovec *iov, int n, uint64_t off);
+ssize_t hc_copy_range(
+    int fd_in, uint64_t off_in, int fd_out, uint64_t off_out, size_t len);
+int hc_fallocate(int fd, int mode, uint64_t off, uint64_t len);
+int hc_seek(
+    int fd, uint64_t off, int whence, uint64_t *ret_off); /* SEEK_DATA, SEEK_HOLE */
+int hc_fsync(int fd, bool datasync);
+/* What close(2) would report of writes that were put off, without closing. */
+int hc_flush(int fd);
+/* ioctl(2) on a block device or file, for those that take a plain argument. */
+int hc_ioctl(int fd, unsigned long cmd, void *arg);
+
+/* Directories. */
+struct hc_dirent { /* as getdents64 lays it out */
+	uint64_t hd_ino;
+	int64_t hd_off; /* the position after this entry: stable, for hc_getdents() */
+	uint16_t hd_reclen;
+	uint8_t hd_type; /* DT_* */
+	char hd_name[];
+};
+/* Fills buf (8-byte aligned) with entries after position pos (0: the start); *ret_len
+ * bytes, 0 at the end.  Moves fd's position: one caller at a time. */
+int hc_getdents(int fd, int64_t pos, void *buf, size_t cap, size_t *ret_len);
+
+int hc_mkdir(int dirfd, const char *name, mode_t mode);
+int hc_mknod(int dirfd, const char *name, mode_t mode, dev_t rdev);
+int hc_symlink(const char *target, int dirfd, const char *name);
+/* fd: of the file (O_PATH will do); never follows. */
+int hc_link(int fd, int dirfd, const char *name);
+int hc_unlink(int dirfd, const char *name, bool dir);
+int hc_rename(
+    int from_dirfd, const char *from, int to_dirfd, const char *to, unsigned flags);
+int hc_readlink(
+    int fd, char *buf, size_t cap, size_t *ret_len); /* O_PATH fd of a symlink */
+
+/* Extended attributes; fd may be O_PATH and may be a symlink's.  size 0 asks. */
+int hc_getxattr(int fd, const char *name, void *buf, size_t size, size_t *ret_len);
+int hc_setxattr(int fd, const char *name, const void *value, size_t size, int flags);
+int hc_listxattr(int fd, char *buf, size_t size, size_t *ret_len);
+int hc_removexattr(int fd, const char *name);
+
+/*
+ * Locks against other processes: open file description locks, never waiting.  type is
+ * F_RDLCK, F_WRLCK or F_UNLCK; len 0 locks to the end of file whatever it becomes.
+ * -EAGAIN: refused; *ret_pid (if not NULL) is the holder's, or 0 or -1 if not known.
+ */
+int hc_lock(int fd, int type, uint64_t off, uint64_t len, pid_t *ret_pid);
+
+/*
+ * The partition spec of the disk behind fd, by number (from 1), PARTLABEL or PARTUUID, in
+ * that order, through libblkid.  -ENOENT: a table, but no such partition; -ENODATA: no
+ * partition table; -EEXIST: several have this PARTLABEL.
+ */
+int hc_partition(int fd, const char *spec, uint64_t *ret_begin, uint64_t *ret_size);
+
+/*
+ * Acting as a caller.  Between hc_become() and hc_unbecome() the calling thread's host
+ * calls are made with this user, group and the supplementary groups of process pid (0:
+ * none).  Does nothing where uid and gid are the daemon's own, or the daemon may not.
+ * 0 or -errno (then nothing is changed).  Not nested.
+ */
+int hc_become(uid_t uid, gid_t gid, pid_t pid);
+void hc_unbecome(void);
+
+/*
+ * Tells which device (st_dev) our own mount is, so that a mapped directory that contains
+ * it is recognised; 0 forgets.  hc_own_mount_of() finds it out from the mount table for a
+ * mount point, without asking the mount: 0 or -ENOENT.
+ */
+void hc_own_mount(uint64_t dev);
+int hc_own_mount_of(const char *mountpoint, uint64_t *ret_dev);
+
+/* Raises the limit of open files as far as permitted and tells it. */
+uint64_t hc_raise_nofile(void);
+
+/* Fault injection.  n counts from 1; 0 switches it off.  Counts and errnos are of the
+ * whole process.  hc_fault_calls(): host calls since the last hc_fault_set().  Without
+ * RF_CHECKED they do nothing and say 0. */
+void hc_fault_set(unsigned long n, int err);
+unsigned long hc_fault_calls(void);
+
+#endif
