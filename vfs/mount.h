@@ -1,0 +1,192 @@
+/*
+ * Mounts and attachments: how separate trees become one namespace.
+ *
+ * A struct vfs is one namespace: node ids, open files, a root, and a table of mounts by
+ * path.  A struct mount is one file system in it: the in-memory tree, an etfs key.
+ *
+ * Attaching.  vfs_attach() makes a mount's root vnode appear at a path, whatever is there
+ * already: the directory above gets a shadow entry of that name, and the vop wrappers
+ * look at shadow entries before they ask the file system.  What lay there is hidden, not
+ * touched, and seen again after vfs_detach().  The same mechanism hides a name (a
+ * whiteout over a host directory), lays an in-memory file over a host directory, and
+ * waits for a host object that is missing as yet.  An attached name cannot be unlinked or
+ * renamed (EBUSY) nor created over (EEXIST), and the directories above it stay where they
+ * are (EBUSY on rename, ENOTEMPTY on rmdir) as long as it is there.
+ *
+ * Parents that are missing on the way are made: in memory, 0755, owner of the root.
+ * Those made that way go again with the last attachment below them if they are empty.
+ *
+ * Longest path wins: attaching a tree at a path with attachments below it moves those on
+ * top of the new tree; detaching moves them back.
+ *
+ * Locking: the table is under vfs_lock (rank MOUNTS); shadow entries are under the
+ * directory's v_lock.  Attaching and detaching exclude one another by vfs_attach_mtx,
+ * which is outside the rank order and taken first, because they may make host calls while
+ * they walk; no request ever takes it but one that finds a pending name.
+ */
+#ifndef RF_VFS_MOUNT_H
+#define RF_VFS_MOUNT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "vfs/dirtab.h"
+#include "vfs/slot.h"
+#include "vfs/vnode.h"
+
+enum {
+	MNT_RDONLY = 1 << 0,  /* every change is EROFS */
+	MNT_NOCACHE = 1 << 1, /* file contents are not cached: direct I/O (chr keys) */
+};
+
+/* No limit to how long names and attributes may be cached. */
+#define MNT_TTL_FOREVER UINT64_MAX
+
+struct mount {
+	struct vfs *mnt_vfs;        /* c */
+	_Atomic uint64_t mnt_ref;   /* a: each vnode, each table entry */
+	_Atomic unsigned mnt_flags; /* a: MNT_* */
+	uint64_t mnt_ttl_ns;        /* c: how long names and attributes are good for */
+	pthread_mutex_t mnt_rename; /* rank RENAME */
+	const char *mnt_type;       /* c: "rumpfs", "reg", "blk" …, for people */
+	void (*mnt_free)(struct mount *mp); /* c: the last reference is gone */
+};
+
+void mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
+    void (*mnt_free)(struct mount *));
+struct mount *mount_ref(struct mount *mp);
+void mount_unref(struct mount *mp);
+
+enum attach_kind {
+	AT_MOUNT,    /* a vnode is there */
+	AT_WHITEOUT, /* the name is hidden: ENOENT, EACCES to create it */
+	AT_PENDING,  /* nothing as yet: at_resolve is tried when the name is looked up */
+};
+
+/* One attachment.  The caller allocates it and gets it back from vfs_detach(). */
+struct attach {
+	enum attach_kind at_kind; /* v of the directory */
+	bool at_hidden;           /* c: not listed */
+	bool at_synth;        /* c: a parent made on the way; vop.c and mount.c only */
+	struct vnode *at_vp;  /* v of the directory: one reference; AT_MOUNT only */
+	char *at_path;        /* c: normalised text, owned; also the table's key */
+	struct vnode *at_dvp; /* attach mutex: the directory it is attached in, one
+	                         reference; NULL while it replaces the root */
+	/* AT_PENDING: tries to get the vnode (a reference in *ret_vp).  Called with no
+	 * lock but the attach mutex.  0, or -errno: still missing. */
+	int (*at_resolve)(struct attach *at, struct vnode **ret_vp);
+	void *at_arg;            /* the owner's own: etfs: its key */
+	uint64_t at_order;       /* attach mutex: rises with each attachment */
+	struct attach *at_hnext; /* vfs_lock: hash chain */
+};
+
+/* What attaching does to names that the kernel may have cached.  Called with no lock that
+ * a request needs; must not send anything from the calling thread if that serves
+ * requests. */
+struct vfs_notify_ops {
+	/* the name in dvp now means something else */
+	void (*entry)(void *arg, struct vnode *dvp, const struct name *n);
+	/* attributes and pages of vp are no longer good */
+	void (*inode)(void *arg, struct vnode *vp);
+};
+
+struct vfs {
+	struct slots vfs_nodes;     /* vnodes by node id */
+	struct slots vfs_files;     /* open files by handle */
+	struct vnode *vfs_mem_root; /* c: the in-memory root, one reference */
+	_Atomic(struct vnode *)
+	    vfs_root; /* a: what node id 1 means: the in-memory root or a
+	                 tree attached at "/"; kept alive by its attachment */
+	pthread_mutex_t vfs_attach_mtx;          /* taken before any ranked lock */
+	pthread_rwlock_t vfs_lock;               /* rank MOUNTS */
+	struct attach **vfs_ahash;               /* m: attachments by path, chained */
+	uint32_t vfs_asize, vfs_acount;          /* m */
+	uint64_t vfs_aorder;                     /* attach mutex */
+	const struct vfs_notify_ops *vfs_notify; /* c after start-up; may be NULL */
+	void *vfs_notify_arg;
+};
+
+int vfs_init(struct vfs *v);
+/* Gives back the kernel's lookups, closes open files, dissolves the in-memory tree and
+ * frees the tables.  Everything must have been detached and no request may be running. */
+void vfs_done(struct vfs *v);
+
+/*
+ * Turns what a person wrote as a path of the mount into its one form: repeated slashes
+ * collapse, one trailing slash goes.  *ret is allocated.  -EINVAL (empty, no leading
+ * slash, a "." or ".." component), -ENAMETOOLONG (4096 bytes or more, or a component over
+ * 255), -ENOMEM.
+ */
+int vfs_path_normal(const char *text, char **ret);
+
+/*
+ * Attaches at->at_vp (AT_MOUNT), a whiteout or a pending name at at->at_path, which is
+ * normalised.  Makes missing parents.  On success the namespace owns a reference to what
+ * at holds and at belongs to the table until vfs_detach().
+ * -EEXIST: something is attached at this very path.  -ENOTDIR: a component on the way is
+ * not a directory.  -EBUSY: "/" with something that is not a directory tree … see
+ * mount.c. -ENOMEM, -ENOSPC.  On failure nothing is changed.
+ */
+int vfs_attach(struct vfs *v, struct attach *at);
+/*
+ * Takes the attachment at this normalised path away and hands it back (*ret_at, its vnode
+ * reference with it).  -ENOENT if nothing is attached at exactly this path.
+ */
+int vfs_detach(struct vfs *v, const char *path, struct attach **ret_at);
+/* The attachment at exactly this normalised path, borrowed, or NULL.  Good while nobody
+ * detaches. */
+struct attach *vfs_attach_peek(struct vfs *v, const char *path);
+/* Calls fn for each attachment, in the order they were attached, under the attach mutex;
+ * stops when fn returns non-zero and returns that. */
+int vfs_attach_each(struct vfs *v, int (*fn)(struct attach *at, void *arg), void *arg);
+
+static inline struct vnode *
+vfs_root_peek(struct vfs *v)
+{
+	return atomic_load_explicit(&v->vfs_root, memory_order_acquire);
+}
+
+/* What the kernel calls this vnode: its id, or 1 for what stands at the root. */
+static inline uint64_t
+vfs_node_id(struct vfs *v, const struct vnode *vp)
+{
+	return vp == vfs_root_peek(v) ? 1 : vp->v_id;
+}
+
+/* The vnode of a node id, lent (see vnode.h), or NULL: stale. */
+struct vnode *vfs_node_peek(struct vfs *v, uint64_t id);
+/* The open file of a handle, lent, or NULL. */
+struct file *vfs_file_peek(struct vfs *v, uint64_t id);
+
+/* What follows is for vop.c, mount.c and namei.c. */
+
+/* The table of names attached in one directory; under its v_lock. */
+struct shadow {
+	struct dirtab sh_tab; /* values: struct attach * */
+};
+
+/* -ENODATA: nothing attached there, ask the file system.  Else 0 with a reference in
+ * *ret_vp, or -ENOENT (hidden, or still missing). */
+int shadow_lookup(struct vnode *dvp, const struct name *n, struct vnode **ret_vp);
+/* 0, or the refusal: for creating (-EEXIST, -EACCES over a whiteout), for removing and
+ * renaming (-EBUSY, -ENOENT for a whiteout). */
+int shadow_may_create(struct vnode *dvp, const struct name *n);
+int shadow_may_remove(struct vnode *dvp, const struct name *n);
+/* Is this name attached here, so that the file system's own entry is not to be listed? */
+bool shadow_covers(struct vnode *dvp, const char *name, size_t len);
+/* The listed attachment after *seq, which becomes its own: its name (256 bytes) and a
+ * reference to its vnode.  False at the end. */
+bool shadow_next(
+    struct vnode *dvp, uint64_t *seq, char name[NAME_LEN_MAX + 1], struct vnode **ret_vp);
+/* 0, -EEXIST or -ENOMEM. */
+int shadow_add(struct vnode *dvp, const struct name *n, struct attach *at);
+void shadow_remove(struct vnode *dvp, const struct name *n);
+
+/* The attach mutex is held.  A synthetic parent over a directory that is not in memory.
+ */
+int vfs_attach_synth(struct vfs *v, struct vnode *dvp, const struct name *n,
+    const char *path, size_t len, struct vnode *vp);
+void vfs_detach_synth(struct vfs *v, struct attach *at);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * rumpfs: the in-memory tree.
+ *
+ * All seven kinds of nodes, regular files included.  File data is kept in pages of 4 KiB
+ * on the heap while it is small and in a memfd when it is large; holes cost nothing.
+ * Everything is counted against two limits, bytes and nodes: over the limit is -ENOSPC at
+ * once, and nothing half-done stays behind.  See rumpfs_node.c and rumpfs_data.c.
+ */
+#ifndef RF_VFS_RUMPFS_H
+#define RF_VFS_RUMPFS_H
+
+#include "vfs/mount.h"
+#include "vfs/vnode.h"
+
+struct vmake;
+
+struct rumpfs_opts {
+	uint64_t ro_size;   /* bytes; 0: no limit */
+	uint64_t ro_inodes; /* nodes; 0: no limit */
+	uint32_t ro_mode;   /* of the root, permission bits */
+	uint32_t ro_uid, ro_gid;
+};
+
+/* Makes the tree: a root directory with nothing in it.  The root vnode's reference keeps
+ * the mount.  0, -ENOMEM, -ENFILE. */
+int rumpfs_new(struct vfs *v, const struct rumpfs_opts *o, struct vnode **ret_root);
+
+/* A node with no name, to be attached with vfs_attach(); not VREG with content, but any
+ * kind that mk can say.  Belongs to cr.  0, -ENOSPC, -ENOMEM, -ENFILE. */
+int rumpfs_node_new(struct mount *mp, const struct vmake *mk, const struct cred *cr,
+    struct vnode **ret_vp);
+
+/* A directory for mount.c: 0755, owner of the root, even where the tree is read-only. */
+int rumpfs_mkdir_synth(struct vnode *dvp, const struct name *n, struct vnode **ret_vp);
+/* The same without a name. */
+int rumpfs_dir_synth(struct mount *mp, struct vnode **ret_vp);
+/* Removes it if it is empty: 0, -ENOTEMPTY, -ENOENT. */
+int rumpfs_rmdir_synth(struct vnode *dvp, const struct name *n);
+/* The same for one without a name: from here on it takes no entries. */
+int rumpfs_retire_synth(struct vnode *vp);
+
+/* Changes limits ; -EBUSY if more is in use already. */
+int rumpfs_set_limits(struct mount *mp, uint64_t size, uint64_t inodes);
+
+struct rumpfs_usage {
+	uint64_t ru_size, ru_size_used;     /* bytes */
+	uint64_t ru_inodes, ru_inodes_used; /* nodes, the root included */
+};
+void rumpfs_usage(struct mount *mp, struct rumpfs_usage *ret);
+
+#endif

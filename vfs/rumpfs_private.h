@@ -1,0 +1,125 @@
+/*
+ * rumpfs, inside: the node and what its files share.
+ *
+ * Letters: c constant · a atomic · v v_lock of the node · m rm_mtx
+ */
+#ifndef RF_VFS_RUMPFS_PRIVATE_H
+#define RF_VFS_RUMPFS_PRIVATE_H
+
+#include "vfs/dirtab.h"
+#include "vfs/rumpfs.h"
+#include "vfs/rumpfs_pages.h"
+#include "vfs/uio.h"
+#include "vfs/vop.h"
+
+struct rumpfs_mount {
+	struct mount rm_mnt;
+	_Atomic uint64_t rm_size;   /* a: limit in bytes, 0 = none */
+	_Atomic uint64_t rm_used;   /* a: bytes */
+	_Atomic uint64_t rm_inodes; /* a: limit, 0 = none */
+	_Atomic uint64_t rm_nodes;  /* a: nodes */
+	_Atomic uint64_t rm_ino;    /* a: the last inode number */
+	uint32_t rm_uid, rm_gid;    /* c: owner of the root as it was made */
+};
+
+/* A regular file's contents: rumpfs_data.c. */
+struct rdata {
+	uint64_t rd_size;
+	struct pages rd_pages;   /* while rd_fd is -1 */
+	uint64_t rd_memfd_pages; /* what the memfd holds and is accounted for */
+	int rd_fd;               /* -1, or the memfd that holds the contents */
+	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
+};
+
+struct rxattr {
+	struct rxattr *rx_next;
+	size_t rx_len; /* of the value */
+	char *rx_value;
+	char rx_name[];
+};
+
+struct rumpfs_node {
+	struct vnode rn_vn;                /* first */
+	uint64_t rn_ino;                   /* c */
+	uint32_t rn_mode;                  /* v: permission bits */
+	uint32_t rn_uid, rn_gid, rn_nlink; /* v */
+	_Atomic int64_t rn_atime_ns;       /* a: read without the lock's exclusive half */
+	int64_t rn_mtime_ns, rn_ctime_ns;  /* v */
+	int64_t rn_btime_ns;               /* c */
+	struct rxattr *rn_xattrs;          /* v */
+	union {
+		struct {
+			struct dirtab tab;
+			uint32_t nsub; /* subdirectories */
+		} rn_dir;
+		struct rdata rn_data;
+		struct {
+			char *target;
+			size_t len;
+		} rn_link;
+		uint64_t rn_rdev;
+	};
+};
+
+static inline struct rumpfs_node *
+rumpfs_node_of(struct vnode *vp)
+{
+	return (struct rumpfs_node *)vp;
+}
+
+static inline struct rumpfs_mount *
+rumpfs_mount_of(const struct vnode *vp)
+{
+	return (struct rumpfs_mount *)vp->v_mount;
+}
+
+extern const struct vops rumpfs_vops;
+
+/* Directory cookies: the dots, then the entries' sequence numbers. */
+#define RUMPFS_COOKIE_DOT    (DIR_COOKIE_BASE + 1)
+#define RUMPFS_COOKIE_DOTDOT (DIR_COOKIE_BASE + 2)
+
+/* Counts n bytes in.  False: over the limit, nothing changed. */
+bool rumpfs_reserve(struct rumpfs_mount *rm, uint64_t n);
+void rumpfs_unreserve(struct rumpfs_mount *rm, uint64_t n);
+
+int64_t rumpfs_now_ns(void);
+struct timespec rumpfs_timespec(int64_t ns);
+
+/* A node for mk with one reference, one link (none for directories' names: nlink is 2)
+ * and no name.  dir is where it will go, for the set-group-id rule; NULL: nowhere yet. */
+int rumpfs_node_alloc(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
+    const struct vmake *mk, const struct cred *cr, struct rumpfs_node **ret);
+void rumpfs_reclaim(struct vnode *vp);
+/* Marks a directory as removed; its lock is held exclusively.  0 or -ENOTEMPTY. */
+int rumpfs_kill_dir(struct rumpfs_node *rn, int64_t now);
+
+/* rumpfs_data.c.  The caller holds v_lock as vop.h says. */
+void rdata_init(struct rdata *d);
+void rdata_done(struct rumpfs_mount *rm, struct rdata *d);
+int rdata_read(struct rdata *d, struct uio *u);
+int rdata_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u);
+int rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
+int rdata_fallocate(
+    struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
+int rdata_seek(struct rdata *d, uint64_t off, int whence, uint64_t *ret_off);
+uint64_t rdata_bytes(const struct rdata *d); /* allocated */
+
+/* rumpfs_memfd.c: the same for contents that have moved to a memfd. */
+/* Moves the pages of d to a memfd.  On failure (no fds, no memory) d is as it was. */
+int rmemfd_convert(struct rdata *d);
+int rmemfd_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u);
+int rmemfd_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
+int rmemfd_fallocate(
+    struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
+
+/* rumpfs_xattr.c: vops. */
+int rumpfs_getxattr(
+    struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
+int rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
+    int flags, const struct cred *cr);
+int rumpfs_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
+int rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
+void rumpfs_xattrs_free(struct rumpfs_mount *rm, struct rumpfs_node *rn);
+
+#endif

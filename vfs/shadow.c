@@ -1,0 +1,200 @@
+/*
+ * Shadow entries: the names attached in a directory (mount.h).
+ *
+ * A directory gets its table with the first attachment and keeps it.  The wrappers test
+ * the pointer without a lock, which is all it costs where nothing is attached.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "vfs/mount.h"
+
+static struct shadow *
+table_of(const struct vnode *dvp)
+{
+	return atomic_load_explicit(&dvp->v_shadow, memory_order_acquire);
+}
+
+int
+shadow_add(struct vnode *dvp, const struct name *n, struct attach *at)
+{
+	struct shadow *sh;
+	int r = 0;
+
+	lk_write(&dvp->v_lock, LK_DIR);
+	sh = table_of(dvp);
+	if (!sh) {
+		sh = calloc(1, sizeof(*sh));
+		if (sh) {
+			dirtab_init(&sh->sh_tab, 0);
+			atomic_store_explicit(&dvp->v_shadow, sh, memory_order_release);
+		} else {
+			r = -ENOMEM;
+		}
+	}
+	if (r == 0)
+		r = dirtab_add(&sh->sh_tab, n, at);
+	if (r == 0 && at->at_kind == AT_PENDING)
+		atomic_fetch_or(&dvp->v_flags, VF_PENDING);
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	return r;
+}
+
+void
+shadow_remove(struct vnode *dvp, const struct name *n)
+{
+	struct shadow *sh = table_of(dvp);
+	struct dirent_node *de;
+
+	lk_write(&dvp->v_lock, LK_DIR);
+	de = dirtab_find(&sh->sh_tab, n);
+	if (de)
+		dirtab_remove(&sh->sh_tab, de);
+	lk_unlock(&dvp->v_lock, LK_DIR);
+}
+
+/* What is attached under the name: -1 for nothing, else the kind; with a reference to the
+ * vnode for AT_MOUNT. */
+static int
+find(struct vnode *dvp, const struct name *n, struct vnode **ret_vp,
+    struct attach **ret_at)
+{
+	struct shadow *sh = table_of(dvp);
+	struct dirent_node *de;
+	int kind = -1;
+
+	if (!sh)
+		return -1;
+	lk_read(&dvp->v_lock, LK_DIR);
+	de = dirtab_find(&sh->sh_tab, n);
+	if (de) {
+		struct attach *at = de->de_value;
+
+		kind = (int)at->at_kind;
+		if (kind == AT_MOUNT && ret_vp)
+			*ret_vp = vn_ref(at->at_vp);
+		if (ret_at)
+			*ret_at = at;
+	}
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	return kind;
+}
+
+/* A name that waits for its host object: try again.  Only here does a request take the
+ * attach mutex. */
+static int
+resolve(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
+{
+	struct vfs *v = dvp->v_mount->mnt_vfs;
+	struct attach *at;
+	struct vnode *vp;
+	int kind, r = 0;
+
+	pthread_mutex_lock(&v->vfs_attach_mtx);
+	kind = find(dvp, n, ret_vp, &at);
+	if (kind == AT_PENDING) {
+		r = at->at_resolve(at, &vp);
+		if (r == 0) {
+			if (vp->v_type == VDIR)
+				vp->v_parent = vn_ref(dvp);
+			lk_write(&dvp->v_lock, LK_DIR);
+			at->at_vp = vp;
+			at->at_kind = AT_MOUNT;
+			lk_unlock(&dvp->v_lock, LK_DIR);
+			*ret_vp = vn_ref(vp);
+		}
+	} else if (kind != AT_MOUNT) {
+		r = kind < 0 ? -ENODATA : -ENOENT;
+	}
+	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	return r == -ENODATA ? r : r < 0 ? -ENOENT : 0;
+}
+
+int
+shadow_lookup(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
+{
+	switch (find(dvp, n, ret_vp, NULL)) {
+	case AT_MOUNT:
+		return 0;
+	case AT_WHITEOUT:
+		return -ENOENT;
+	case AT_PENDING:
+		return resolve(dvp, n, ret_vp);
+	default:
+		return -ENODATA;
+	}
+}
+
+int
+shadow_may_create(struct vnode *dvp, const struct name *n)
+{
+	switch (find(dvp, n, NULL, NULL)) {
+	case AT_MOUNT:
+		return -EEXIST;
+	case AT_WHITEOUT:
+	case AT_PENDING:
+		return -EACCES;
+	default:
+		return 0;
+	}
+}
+
+int
+shadow_may_remove(struct vnode *dvp, const struct name *n)
+{
+	switch (find(dvp, n, NULL, NULL)) {
+	case AT_MOUNT:
+		return -EBUSY;
+	case AT_WHITEOUT:
+	case AT_PENDING:
+		return -ENOENT;
+	default:
+		return 0;
+	}
+}
+
+bool
+shadow_covers(struct vnode *dvp, const char *name, size_t len)
+{
+	struct name n;
+
+	return name_init_len(&n, name, len) == 0 && find(dvp, &n, NULL, NULL) >= 0;
+}
+
+bool
+shadow_next(
+    struct vnode *dvp, uint64_t *seq, char name[NAME_LEN_MAX + 1], struct vnode **ret_vp)
+{
+	struct shadow *sh = table_of(dvp);
+	struct dirent_node *de;
+	struct attach *at = NULL;
+	uint32_t pos = 0;
+	enum attach_kind kind = AT_WHITEOUT;
+
+	if (!sh)
+		return false;
+	for (;;) {
+		struct name n;
+
+		lk_read(&dvp->v_lock, LK_DIR);
+		while ((de = dirtab_next(&sh->sh_tab, seq, &pos))) {
+			at = de->de_value;
+			kind = at->at_kind;
+			if (!at->at_hidden && kind != AT_WHITEOUT)
+				break;
+		}
+		if (de) {
+			memcpy(name, de->de_name, de->de_len + 1u);
+			if (kind == AT_MOUNT)
+				*ret_vp = vn_ref(at->at_vp);
+		}
+		lk_unlock(&dvp->v_lock, LK_DIR);
+		if (!de)
+			return false;
+		if (kind == AT_MOUNT)
+			return true;
+		if (name_init(&n, name) == 0 && resolve(dvp, &n, ret_vp) == 0)
+			return true;
+		pos = 0; /* still missing: it is not listed */
+	}
+}

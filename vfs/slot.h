@@ -1,0 +1,56 @@
+/*
+ * A slot table: small numbers that stand for objects, so that nobody outside the process
+ * (the kernel's node ids and file handles) ever holds a pointer.
+ *
+ * An id is (generation << 32 | index).  The generation of a slot rises each time it is
+ * given back, so a stale id finds nothing instead of somebody else's object.  Index 0 is
+ * never used; the first id handed out is 1, FUSE's root.
+ *
+ * Chunks of SLOT_CHUNK slots hang off a fixed top array and are never moved, so a look-up
+ * is two loads and no lock.  Giving out and taking back ids takes the table's leaf mutex.
+ * A look-up does not take a reference: whoever sent the id holds one on the object (the
+ * kernel counts its lookups and opens), or the caller keeps it alive by other means.
+ */
+#ifndef RF_VFS_SLOT_H
+#define RF_VFS_SLOT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define SLOT_CHUNK  4096u
+#define SLOT_CHUNKS 65536u /* 268 million objects */
+
+struct slot {
+	_Atomic(void *) sl_obj;  /* a: NULL when free */
+	_Atomic uint32_t sl_gen; /* a: rises at each release */
+	uint32_t sl_next;        /* m: next free index */
+};
+
+struct slots {
+	_Atomic(struct slot *) *st_chunks; /* c: SLOT_CHUNKS pointers */
+	pthread_mutex_t st_mtx;            /* rank LEAF */
+	uint32_t st_free;                  /* m: head of the free list, 0 = none */
+	uint32_t st_top;                   /* m: first index never handed out */
+	uint32_t st_count;                 /* m: ids in use */
+};
+
+/* 0 or -ENOMEM. */
+int slots_init(struct slots *t);
+/* Frees the table, not the objects. */
+void slots_done(struct slots *t);
+
+/* Gives obj an id in *ret_id.  0, -ENOMEM or -ENFILE. */
+int slot_new(struct slots *t, void *obj, uint64_t *ret_id);
+/* Takes the id back.  It must be valid. */
+void slot_release(struct slots *t, uint64_t id);
+/* The object, or NULL for an id that is not in use (any more). */
+void *slot_peek(const struct slots *t, uint64_t id);
+
+/* Calls fn for every object; nothing may be added or released meanwhile, except the
+ * object that fn was called with. */
+void slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg);
+
+uint32_t slots_count(struct slots *t);
+
+#endif
