@@ -1,0 +1,132 @@
+/*
+ * etfs, the extra-terrestrial file system: keys in the namespace that are host files,
+ * ranges of host files, or host directories.
+ *
+ * A key is registered at an absolute path of the mount and appears there at once; missing
+ * parents are made (vfs/mount.h).  Checks come in this order, and the first that fails is
+ * the answer: key syntax, host object, directory rules, range, device (size, lock),
+ * duplicate.  On failure nothing has changed.
+ *
+ * Types.  reg: a host file, live and whole, or a fixed window of it.  blk, chr: a fixed
+ * window, byte granular or in sectors of 512; both look like regular files from outside.
+ * dir: a host directory and its immediate files; dir-subdirs: the whole tree.
+ *
+ * Behaviour is that of NetBSD's rump_etfs_register() and friends where it made sense; the
+ * differences are in README.md.
+ */
+#ifndef RF_ETFS_H
+#define RF_ETFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vfs/mount.h"
+
+enum etfs_type {
+	ETFS_AUTO, /* by what host is: directory → dir-subdirs, block device → blk, else
+	              reg */
+	ETFS_REG,
+	ETFS_BLK,
+	ETFS_CHR,
+	ETFS_DIR,
+	ETFS_DIR_SUBDIRS,
+};
+const char *etfs_type_name(enum etfs_type t);
+
+#define ETFS_SIZE_END UINT64_MAX /* the rest of the host object from begin on */
+
+enum etfs_symlinks {
+	ETFS_SYMLINKS_SHOW,   /* as symlinks */
+	ETFS_SYMLINKS_HIDE,   /* not there */
+	ETFS_SYMLINKS_FOLLOW, /* as what they point to, if that is below the key */
+};
+
+/* All there is to say of a key.  Zeroed, with es_key and es_host set and es_size
+ * ETFS_SIZE_END, it is the default. */
+struct etfs_spec {
+	const char *es_key;
+	const char *es_host;
+	enum etfs_type es_type;
+	uint64_t es_begin, es_size;
+	const char *es_partition; /* instead of begin and size; or NULL */
+	bool es_rdonly;
+	bool es_hidden;       /* reachable by name, not listed */
+	bool es_missing_hide; /* an absent host object is not an error: the key appears
+	                         with it */
+	bool es_no_lock;      /* a window takes no lock on its range of the host file */
+	bool es_special;      /* directory keys: fifos, sockets and devices are shown */
+	enum etfs_symlinks es_symlinks;
+	bool es_set_mode, es_set_uid,
+	    es_set_gid;                   /* what the key itself shows instead of the */
+	uint32_t es_mode, es_uid, es_gid; /* host's mode and owner */
+};
+
+/* Why a registration was refused: a sentence with the key, the host path and the reason.
+ */
+struct etfs_why {
+	char ew_text[512];
+};
+
+struct etfs_opts {
+	uint64_t eo_ttl_ns; /* how long names and attributes may be cached */
+	unsigned eo_fd_max; /* fds kept open for known files; 0: by RLIMIT_NOFILE */
+	bool eo_rdonly;     /* all keys are read-only */
+	bool eo_no_lock;    /* take no range locks (--check) */
+};
+
+struct etfs;
+/* One per namespace.  0 or -errno. */
+int etfs_new(struct vfs *v, const struct etfs_opts *o, struct etfs **ret);
+/* Removes all keys.  Open files must be closed and no request running.  Vnodes that the
+ * kernel still knows may outlive it until vfs_done(). */
+void etfs_free(struct etfs *e);
+
+int etfs_register(struct etfs *e, const char *key, const char *host, enum etfs_type type);
+int etfs_register_withsize(struct etfs *e, const char *key, const char *host,
+    enum etfs_type type, uint64_t begin, uint64_t size);
+/* why may be NULL. */
+int etfs_register_spec(
+    struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why);
+
+/* -EINVAL (no leading slash …), -ENOENT (not a key; a path below a key is not one).
+ * The name is gone at once; open reg, blk and chr files give EIO; open files below a
+ * directory key go on working. */
+int etfs_remove(struct etfs *e, const char *key);
+
+/* What became of a registration. */
+struct etfs_info {
+	const char *ei_key, *ei_host; /* as long as the key is registered */
+	enum etfs_type ei_type;       /* never ETFS_AUTO unless missing */
+	uint64_t ei_begin, ei_size;   /* of directories: 0 and 0 */
+	bool ei_window;               /* a fixed range, not the whole living file */
+	bool ei_rdonly, ei_hidden, ei_missing;
+};
+int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
+/* In the order of registration; stops at non-zero and returns it. */
+int etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void *arg);
+/* Pairs of keys of this namespace with overlapping windows of one host file, one of them
+ * writable: fn is called once for each. */
+void etfs_overlaps(struct etfs *e,
+    void (*fn)(const struct etfs_info *a, const struct etfs_info *b, void *arg),
+    void *arg);
+
+/* Copies the contents of a host file into an in-memory file that is empty.  For files
+ * that are to be there from the start.  0 or -errno with *why (which may be NULL) filled.
+ */
+int etfs_copy_in(const char *host, struct vnode *vp, struct etfs_why *why);
+
+/* Tells the host calls which device our own mount is, so that a mapped directory that
+ * contains it is recognised.  Called once mounted, before the first request is served.
+ * 0 or -ENOENT (not in the mount table). */
+int etfs_mounted_at(struct etfs *e, const char *mountpoint);
+
+struct etfs_stats {
+	uint64_t et_keys;
+	uint64_t et_nodes; /* known host files */
+	uint64_t et_fds;   /* of those, with an fd kept open */
+	uint64_t et_fd_max;
+};
+void etfs_stats(struct etfs *e, struct etfs_stats *ret);
+
+#endif

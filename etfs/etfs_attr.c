@@ -1,0 +1,257 @@
+/*
+ * Attributes.
+ *
+ * What is shown is what the host says at the moment, except:
+ *   – a window (blk, chr, reg with a range) is a regular file of its window's size;
+ *   – a file key has one link and the host object's inode number, so that two keys on
+ *     one host file can be seen to be that;
+ *   – a key's root shows mode, owner and times from its view (struct etfs_view) where
+ *     that has them: because the registration said so or, for windows, because somebody
+ *     changed them.  What is in the view is changed in the view and not on the host; on
+ *     a window everything is.  A write through a window ends a modification time set by
+ *     hand.
+ *
+ * The view is under the mutex of the root node's shard.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "etfs/etfs_private.h"
+
+#define PERM 07777u
+
+int
+key_alive(const struct enode *n)
+{
+	const struct etfs_key *k = key_of(n);
+
+	return atomic_load_explicit(&k->k_gone, memory_order_acquire) && !key_is_dir(k)
+	           ? -EIO
+	           : 0;
+}
+
+int
+act_as(const struct enode *n, const struct cred *cr, bool *ret_acting)
+{
+	int r;
+
+	if (!key_is_dir(key_of(n)) || !cr)
+		return 0;
+	r = hc_become(cr->cr_uid, cr->cr_gid, cr->cr_pid);
+	if (r == 0)
+		*ret_acting = true;
+	return r;
+}
+
+/* The window's part of the space that the host file takes. */
+static uint64_t
+blocks_share(const struct etfs_range *w, const struct hc_stat *hs)
+{
+	uint64_t all = (w->r_len + 511) / 512, share;
+
+	if (S_ISBLK(hs->hs_mode) || hs->hs_size == 0)
+		return all;
+	share = (uint64_t)((unsigned __int128)hs->hs_blocks_blk * w->r_len / hs->hs_size);
+	return share < all ? share : all;
+}
+
+static bool
+later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+static void
+apply_view(struct enode *n, struct vattr *va)
+{
+	const struct etfs_view *vw = &key_of(n)->k_view;
+	struct etfs_shard *sh = node_shard(n);
+
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	if (vw->vw_valid & VS_MODE)
+		va->va_mode = (va->va_mode & S_IFMT) | vw->vw_mode;
+	if (vw->vw_valid & VS_UID)
+		va->va_uid = vw->vw_uid;
+	if (vw->vw_valid & VS_GID)
+		va->va_gid = vw->vw_gid;
+	if (vw->vw_valid & VS_ATIME)
+		va->va_atime = vw->vw_atime;
+	if (vw->vw_valid & VS_MTIME)
+		va->va_mtime = vw->vw_mtime;
+	if (later(&vw->vw_ctime, &va->va_ctime))
+		va->va_ctime = vw->vw_ctime;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+}
+
+static void
+fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
+{
+	const struct etfs_key *k = key_of(n);
+
+	*va = (struct vattr){
+	    .va_ino = n->n_shown_ino,
+	    .va_mode = vtype_to_ifmt(n->n_vn.v_type) | (hs->hs_mode & PERM),
+	    .va_uid = hs->hs_uid,
+	    .va_gid = hs->hs_gid,
+	    .va_blksize = hs->hs_blksize ? hs->hs_blksize : 4096,
+	    .va_nlink = hs->hs_nlink,
+	    .va_rdev = hs->hs_rdev,
+	    .va_size = hs->hs_size,
+	    .va_blocks_blk = hs->hs_blocks_blk,
+	    .va_atime = hs->hs_atime,
+	    .va_mtime = hs->hs_mtime,
+	    .va_ctime = hs->hs_ctime,
+	    .va_btime = hs->hs_btime,
+	};
+	if (!node_is_root(n))
+		return;
+	if (!key_is_dir(k)) {
+		va->va_nlink = 1;
+		va->va_rdev = 0;
+	}
+	if (k->k_window) {
+		va->va_size = k->k_win.r_len;
+		va->va_blocks_blk = blocks_share(&k->k_win, hs);
+	} else if (S_ISBLK(hs->hs_mode)) {
+		va->va_size = k->k_win.r_len;
+	}
+	apply_view(n, va);
+}
+
+int
+etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
+{
+	struct enode *n = node_of(vp);
+	AUTO_PIN pin = {.p_fd = -1};
+	struct hc_stat hs;
+	int r = key_alive(n), fd = f ? f->f_fd : -1;
+
+	if (r == 0 && fd < 0) {
+		r = node_pin(n, &pin);
+		fd = pin.p_fd;
+	}
+	if (r == 0)
+		r = hc_stat(fd, &hs);
+	if (r == 0)
+		fill(n, &hs, ret);
+	return r;
+}
+
+/* Takes out of *vs what the key keeps to itself, and keeps it. */
+static void
+set_view(struct enode *n, struct vattr_set *vs)
+{
+	struct etfs_key *k = key_of(n);
+	struct etfs_view *vw = &k->k_view;
+	struct etfs_shard *sh = node_shard(n);
+	unsigned mine = VS_MODE | VS_UID | VS_GID;
+	struct timespec now;
+
+	vfs_now(&now);
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	mine = k->k_window ? mine | VS_ATIME | VS_MTIME : mine & vw->vw_valid;
+	mine &= vs->vs_valid;
+	if (mine & VS_MODE)
+		vw->vw_mode = vs->vs_mode & PERM;
+	if (mine & VS_UID)
+		vw->vw_uid = vs->vs_uid;
+	if (mine & VS_GID)
+		vw->vw_gid = vs->vs_gid;
+	if (mine & VS_ATIME)
+		vw->vw_atime = vs->vs_valid & VS_ATIME_NOW ? now : vs->vs_atime;
+	if (mine & VS_MTIME)
+		vw->vw_mtime = vs->vs_valid & VS_MTIME_NOW ? now : vs->vs_mtime;
+	if (mine)
+		vw->vw_ctime = now;
+	vw->vw_valid |= mine;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	vs->vs_valid &= ~mine;
+}
+
+static int
+set_size(struct enode *n, int fd, const struct file *f, uint64_t size)
+{
+	const struct etfs_key *k = key_of(n);
+
+	if (n->n_vn.v_op == &etfs_window_vops)
+		return size == k->k_win.r_len ? 0 : -EINVAL;
+	/* An open file may be writable where its name is not. */
+	if (f && f->f_fd >= 0 && (f->f_flags & O_ACCMODE) != O_RDONLY)
+		fd = f->f_fd;
+	return hc_truncate(fd, size);
+}
+
+static int
+set_owner(int fd, const struct vattr_set *vs)
+{
+	uid_t uid = vs->vs_valid & VS_UID ? vs->vs_uid : (uid_t)-1;
+	gid_t gid = vs->vs_valid & VS_GID ? vs->vs_gid : (gid_t)-1;
+
+	return hc_chown(fd, uid, gid);
+}
+
+static int
+set_times(int fd, const struct vattr_set *vs)
+{
+	struct timespec ts[2] = {{0, UTIME_OMIT}, {0, UTIME_OMIT}};
+
+	if (vs->vs_valid & VS_ATIME)
+		ts[0] = vs->vs_atime;
+	if (vs->vs_valid & VS_MTIME)
+		ts[1] = vs->vs_mtime;
+	if (vs->vs_valid & VS_ATIME_NOW)
+		ts[0].tv_nsec = UTIME_NOW;
+	if (vs->vs_valid & VS_MTIME_NOW)
+		ts[1].tv_nsec = UTIME_NOW;
+	return hc_utimens(fd, ts);
+}
+
+/* chmod as the caller.  The kernel takes the setuid and setgid bits off a file when
+ * somebody else writes to it, and asks for that in the writer's name; the host would
+ * refuse the writer, so that is done as the daemon. */
+static int
+set_mode(int fd, uint32_t mode, bool *acting)
+{
+	int r = hc_chmod(fd, mode & PERM);
+	struct hc_stat hs;
+
+	if (r != -EPERM || !*acting)
+		return r;
+	if (hc_stat(fd, &hs) < 0 ||
+	    (mode & PERM & ~(uint32_t)(S_ISUID | S_ISGID)) !=
+		(hs.hs_mode & PERM & ~(uint32_t)(S_ISUID | S_ISGID)) ||
+	    (mode & PERM & ~hs.hs_mode))
+		return r;
+	act_done(acting);
+	return hc_chmod(fd, mode & PERM);
+}
+
+int
+etfs_setattr(
+    struct vnode *vp, struct file *f, const struct vattr_set *vs, const struct cred *cr)
+{
+	struct enode *n = node_of(vp);
+	struct vattr_set left = *vs;
+	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_ACT acting = false;
+	int r = key_alive(n);
+
+	if (r == 0)
+		r = node_pin(n, &pin);
+	if (r == 0)
+		r = act_as(n, cr, &acting);
+	if (r == 0 && (left.vs_valid & VS_SIZE))
+		r = set_size(n, pin.p_fd, f, left.vs_size);
+	if (r < 0)
+		return r;
+	if (node_is_root(n))
+		set_view(n, &left);
+	/* The owner first: the host takes setuid bits off then. */
+	if (left.vs_valid & (VS_UID | VS_GID))
+		r = set_owner(pin.p_fd, &left);
+	if (r == 0 && (left.vs_valid & (VS_ATIME | VS_MTIME)))
+		r = set_times(pin.p_fd, &left);
+	if (r == 0 && (left.vs_valid & VS_MODE))
+		r = set_mode(pin.p_fd, left.vs_mode, &acting);
+	return r;
+}

@@ -1,0 +1,413 @@
+/*
+ * Data: whole host files, and windows of them.
+ *
+ * A live file is the host file: its size, its end, its holes.  Its host fd is never
+ * opened with O_APPEND, because pages of a mapping may be written back through any open
+ * file; a write that appends says so itself, and the host decides where the end is.
+ *
+ * A window never grows and never moves; not one byte outside of it is touched.  Reading
+ * ends at its end.  Writing at its end is ENOSPC, across it short, as for a block device.
+ * For the same reason O_TRUNC and O_APPEND mean nothing to it (where the end is, the
+ * kernel has computed).  A chr key takes multiples of 512 bytes only.
+ *
+ * Reading copies nothing: the asker is lent the host fd, an offset and a length, and
+ * moves the bytes itself.  Writing is the same the other way round: the source moves its
+ * bytes straight into the host fd.
+ */
+#include <errno.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "etfs/etfs_private.h"
+
+#define SECTOR 512u
+
+/* What of open's flags the host is to obey. */
+#define HOST_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)
+
+static const struct etfs_range *
+window(struct vnode *vp)
+{
+	return &key_of(node_of(vp))->k_win;
+}
+
+static int
+open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
+{
+	struct etfs_key *k = key_of(n);
+	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_ACT acting = false;
+	AUTO_FD fd = -1;
+	int r = key_alive(n);
+
+	if (r == 0)
+		r = node_pin(n, &pin);
+	if (r == 0)
+		r = act_as(n, cr, &acting);
+	if (r < 0)
+		return r;
+	fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, (flags & HOST_FLAGS) | O_NOCTTY));
+	act_done(&acting);
+	if (fd < 0)
+		return fd;
+	return efile_open(n, &fd, sizeof(struct efile), f);
+}
+
+static int
+live_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
+{
+	return open_host(node_of(vp), flags, cr, f);
+}
+
+static int
+window_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
+{
+	return open_host(node_of(vp), flags & ~O_TRUNC, cr, f);
+}
+
+/* The open file's fd, or why there is none to use. */
+static int
+data_fd(struct vnode *vp, const struct file *f)
+{
+	int r = key_alive(node_of(vp));
+
+	if (r < 0)
+		return r;
+	return f && f->f_fd >= 0 ? f->f_fd : -EBADF;
+}
+
+static int
+live_read(struct vnode *vp, struct file *f, struct uio *u)
+{
+	int fd = data_fd(vp, f);
+
+	if (fd < 0)
+		return fd;
+	u->uio_fd = fd;
+	u->uio_fdoff = u->uio_off;
+	u->uio_done = u->uio_len;
+	return 0;
+}
+
+/* Whether a request is one that the key takes. */
+static int
+check_sectors(struct vnode *vp, uint64_t off, uint64_t len)
+{
+	if (key_of(node_of(vp))->k_type == ETFS_CHR && (off % SECTOR || len % SECTOR))
+		return -EINVAL;
+	return 0;
+}
+
+static int
+window_read(struct vnode *vp, struct file *f, struct uio *u)
+{
+	const struct etfs_range *w = window(vp);
+	int fd = data_fd(vp, f), r = check_sectors(vp, u->uio_off, u->uio_len);
+
+	if (fd < 0 || r < 0)
+		return fd < 0 ? fd : r;
+	u->uio_done = (size_t)range_clip(w, u->uio_off, u->uio_len);
+	if (u->uio_done == 0)
+		return 0;
+	u->uio_fd = fd;
+	u->uio_fdoff = w->r_begin + u->uio_off;
+	return 0;
+}
+
+/* Moves n bytes of the source to fd at off.  An error after some bytes is a short count:
+ * those are on the host, and the next call will meet the error again. */
+static int
+put(struct uio *u, int fd, uint64_t off, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t r;
+
+		if (u->uio_buf)
+			r = hc_pwrite(fd, (const char *)u->uio_buf + u->uio_taken,
+			    n - done, off + done);
+		else
+			r = u->uio_pull_fd(u, fd, off + done, n - done);
+		if (r < 0 && done == 0)
+			return (int)r;
+		if (r <= 0)
+			break;
+		done += (size_t)r;
+		u->uio_taken += (size_t)r;
+	}
+	u->uio_done = done;
+	return 0;
+}
+
+/* The whole source in one step to the end of the file: two writers must not meet there.
+ */
+static int
+append(struct uio *u, int fd)
+{
+	char *copy = u->uio_buf ? NULL : malloc(u->uio_len);
+	const char *from = u->uio_buf ? (const char *)u->uio_buf + u->uio_taken : copy;
+	ssize_t r = from ? (ssize_t)u->uio_len : -ENOMEM;
+
+	if (copy)
+		r = uio_take_mem(u, copy, u->uio_len);
+	if (r > 0)
+		r = hc_append(fd, from, (size_t)r);
+	free(copy);
+	if (r < 0)
+		return (int)r;
+	u->uio_done = (size_t)r;
+	return 0;
+}
+
+static int
+live_write(struct vnode *vp, struct file *f, struct uio *u)
+{
+	int fd = data_fd(vp, f);
+
+	if (fd < 0)
+		return fd;
+	return u->uio_append ? append(u, fd) : put(u, fd, u->uio_off, u->uio_len);
+}
+
+static int
+window_write(struct vnode *vp, struct file *f, struct uio *u)
+{
+	struct enode *n = node_of(vp);
+	struct etfs_shard *sh = node_shard(n);
+	const struct etfs_range *w = window(vp);
+	int fd = data_fd(vp, f), r = check_sectors(vp, u->uio_off, u->uio_len);
+	size_t len = (size_t)range_clip(w, u->uio_off, u->uio_len);
+
+	if (fd < 0 || r < 0)
+		return fd < 0 ? fd : r;
+	if (len == 0)
+		return u->uio_len ? -ENOSPC : 0;
+	r = put(u, fd, w->r_begin + u->uio_off, len);
+	if (r == 0) {
+		lk_mutex(&sh->sh_mtx, LK_LEAF);
+		key_of(n)->k_view.vw_valid &= ~(unsigned)VS_MTIME;
+		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	}
+	return r;
+}
+
+int
+etfs_fsync(struct vnode *vp, struct file *f, bool datasync)
+{
+	int fd = data_fd(vp, f);
+
+	return fd < 0 ? fd : hc_fsync(fd, datasync);
+}
+
+/* A host file on a network tells only now that a write has failed. */
+static int
+etfs_flush(struct file *f)
+{
+	if ((f->f_flags & O_ACCMODE) == O_RDONLY)
+		return 0;
+	return WITH_FDS(key_of(node_of(f->f_vp))->k_etfs, hc_flush(f->f_fd));
+}
+
+static int
+live_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
+{
+	int fd = data_fd(vp, f);
+
+	return fd < 0 ? fd : hc_fallocate(fd, mode, off, len);
+}
+
+/* Makes part of the window zeros, giving the space back if that is wanted or the only
+ * way. */
+static int
+zero_host(int fd, bool punch, uint64_t off, uint64_t len)
+{
+	int r = -EOPNOTSUPP;
+
+	if (!punch)
+		r = hc_fallocate(
+		    fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, off, len);
+	if (r == -EOPNOTSUPP)
+		r = hc_fallocate(
+		    fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+	return r;
+}
+
+static int
+window_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
+{
+	const struct etfs_range *w = window(vp);
+	int fd = data_fd(vp, f), r = check_sectors(vp, off, len);
+	bool keep = mode & FALLOC_FL_KEEP_SIZE;
+
+	if (fd < 0 || r < 0)
+		return fd < 0 ? fd : r;
+	switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+	case FALLOC_FL_PUNCH_HOLE:
+		if (!keep)
+			return -EOPNOTSUPP;
+		break;
+	case FALLOC_FL_ZERO_RANGE:
+		if (!keep && !range_holds(w, off, len))
+			return -EOPNOTSUPP; /* it would have to grow */
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	len = range_clip(w, off, len);
+	if (len == 0)
+		return 0;
+	return zero_host(fd, mode & FALLOC_FL_PUNCH_HOLE, w->r_begin + off, len);
+}
+
+static int
+live_seek(struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *ret_off)
+{
+	int fd = data_fd(vp, f);
+
+	return fd < 0 ? fd : hc_seek(fd, off, whence, ret_off);
+}
+
+static int
+window_seek(struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *ret_off)
+{
+	const struct etfs_range *w = window(vp);
+	int fd = data_fd(vp, f), r;
+	uint64_t at;
+
+	if (fd < 0)
+		return fd;
+	if (off >= w->r_len)
+		return -ENXIO;
+	r = hc_seek(fd, w->r_begin + off, whence, &at);
+	if (r == -EINVAL) /* a block device: all of it is data */
+		at = whence == SEEK_DATA ? w->r_begin + off : range_end(w);
+	else if (r < 0)
+		return r;
+	if (at >= range_end(w)) {
+		if (whence == SEEK_DATA)
+			return -ENXIO;
+		at = range_end(w);
+	}
+	*ret_off = at - w->r_begin;
+	return 0;
+}
+
+static int
+discard(struct vnode *vp, struct file *f, const void *in, size_t in_len)
+{
+	const struct etfs_range *w = window(vp);
+	uint64_t arg[2];
+	int fd = data_fd(vp, f);
+
+	if (fd < 0)
+		return fd;
+	if ((f->f_flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (in_len < sizeof(arg))
+		return -EINVAL;
+	memcpy(arg, in, sizeof(arg));
+	if (arg[0] % SECTOR || arg[1] % SECTOR || !range_holds(w, arg[0], arg[1]))
+		return -EINVAL;
+	return arg[1] ? zero_host(fd, true, w->r_begin + arg[0], arg[1]) : 0;
+}
+
+static int
+answer(const void *value, size_t len, void *out, size_t out_len)
+{
+	if (out_len < len)
+		return -EINVAL;
+	memcpy(out, value, len);
+	return 0;
+}
+
+/* The host device's sector size of either kind; a file's is 512. */
+static int
+sector_size(struct vnode *vp, struct file *f, unsigned cmd, void *out, size_t out_len)
+{
+	int fd = data_fd(vp, f), size = SECTOR;
+
+	if (fd < 0)
+		return fd;
+	if (S_ISBLK(node_of(vp)->n_ifmt)) {
+		int r = hc_ioctl(fd, cmd, &size);
+		if (r < 0)
+			return r;
+	}
+	return answer(&size, sizeof(size), out, out_len);
+}
+
+static int
+window_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
+    size_t in_len, void *out, size_t out_len)
+{
+	enum etfs_type t = key_of(node_of(vp))->k_type;
+	uint64_t size = window(vp)->r_len;
+	int r = key_alive(node_of(vp));
+
+	if (r < 0 || (t != ETFS_BLK && t != ETFS_CHR))
+		return r < 0 ? r : -ENOTTY;
+	switch (cmd) {
+	case BLKGETSIZE64:
+		return answer(&size, sizeof(size), out, out_len);
+	case BLKSSZGET:
+	case BLKPBSZGET:
+		return sector_size(vp, f, cmd, out, out_len);
+	case BLKFLSBUF:
+		return etfs_fsync(vp, f, false);
+	case BLKDISCARD:
+		return discard(vp, f, in, in_len);
+	default:
+		return -ENOTTY;
+	}
+}
+
+#define COMMON_ROWS                                                                  \
+	.getattr = etfs_getattr, .setattr = etfs_setattr, .getxattr = etfs_getxattr, \
+	.setxattr = etfs_setxattr, .listxattr = etfs_listxattr,                      \
+	.removexattr = etfs_removexattr, .statfs = etfs_statfs,                      \
+	.last_unref = node_last_unref, .reclaim = node_reclaim
+
+const struct vops etfs_live_vops = {
+    .vo_name = "etfs-file",
+    COMMON_ROWS,
+    .open = live_open,
+    .close = efile_close,
+    .flush = etfs_flush,
+    .read = live_read,
+    .write = live_write,
+    .fsync = etfs_fsync,
+    .fallocate = live_fallocate,
+    .seek = live_seek,
+};
+
+const struct vops etfs_window_vops = {
+    .vo_name = "etfs-window",
+    COMMON_ROWS,
+    .open = window_open,
+    .close = efile_close,
+    .flush = etfs_flush,
+    .read = window_read,
+    .write = window_write,
+    .fsync = etfs_fsync,
+    .fallocate = window_fallocate,
+    .seek = window_seek,
+    .ioctl = window_ioctl,
+};
+
+const struct vops etfs_link_vops = {
+    .vo_name = "etfs-link",
+    COMMON_ROWS,
+    .readlink = etfs_readlink,
+};
+
+/* Fifos, sockets and devices of a key with special = yes: the kernel opens them itself.
+ */
+const struct vops etfs_special_vops = {
+    .vo_name = "etfs-special",
+    COMMON_ROWS,
+};

@@ -1,0 +1,357 @@
+/*
+ * What the files of etfs share.
+ *
+ *   etfs_table.c   keys: register, remove, find, list
+ *   etfs_copy.c    files copied into memory at the start
+ *   etfs_check.c   the checks of a registration, in their order
+ *   etfs_lock.c    range locks against other processes
+ *   etfs_fs.c      host file systems: inode numbers, file handles
+ *   etfs_ident.c   nodes: one vnode per host file and key
+ *   etfs_fd.c      the fds that nodes keep, and how they get them back
+ *   etfs_attr.c    attributes
+ *   etfs_xattr.c   extended attributes, readlink, statfs
+ *   etfs_file.c    data of files and windows
+ *   etfs_dir.c     directories: lookup, open, readdir
+ *   etfs_dirmod.c  directories: everything that changes them
+ *   etfs_rename.c  rename, and where nodes are in the tree
+ *   etfs_follow.c  symlinks = follow
+ *
+ * Life.  A key embeds its mount and its attachment.  The registration holds one reference
+ * on the mount and each vnode another, so a key that was removed lives until its last
+ * vnode goes.  Each key holds a reference on the struct etfs.
+ *
+ * Locking.  No lock is held across a host call, with three exceptions that are plain
+ * mutexes outside the rank order: e_lock_mtx (the table of range locks), e_fs_mtx
+ * (making acquaintance with a host file system) and ed_mtx (one listing per open
+ * directory). e_key_mtx makes "look a key up, then use it" one step; it is taken before
+ * the namespace's attach mutex.  The three others are taken after it; nothing but locks
+ * of rank LEAF is taken under the first two.  A pending name is resolved under the attach
+ * mutex, so resolving must not take e_key_mtx.
+ *
+ * Letters on fields: c constant after creation · a atomic · s the node's shard mutex ·
+ * l e_lock_mtx · k constant once k_ready is set
+ */
+#ifndef RF_ETFS_PRIVATE_H
+#define RF_ETFS_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "etfs/etfs.h"
+#include "etfs/etfs_range.h"
+#include "hostcalls/hostcalls.h"
+#include "vfs/mount.h"
+#include "vfs/vop.h"
+
+#define ETFS_NSHARDS 64u
+
+/* The deepest nesting of directories that were reached through links (symlinks =
+ * follow). */
+#define ETFS_ALIAS_DEPTH 8u
+
+/* Nodes by identity, and those of them that have an fd, the one used last first. */
+struct etfs_shard {
+	_Alignas(64) pthread_mutex_t sh_mtx; /* rank LEAF */
+	struct enode **sh_hash;          /* s: chains; a power of two of them, or none */
+	uint32_t sh_size, sh_count;      /* s */
+	uint32_t sh_nfds;                /* s: length of the list */
+	struct enode *sh_head, *sh_tail; /* s: the list */
+};
+
+/* A host file system that some node is on; lives as long as the etfs. */
+struct hostfs {
+	struct hostfs *hf_next; /* c */
+	uint64_t hf_dev;        /* c: st_dev */
+	uint32_t hf_index;      /* c: from 1 */
+	int hf_mount_fd;        /* c: for opening by handle; -1: that is not possible */
+	pthread_mutex_t hf_mtx; /* rank LEAF, for the rest */
+	uint64_t *hf_big;       /* pairs (host inode, number): open addressing */
+	uint32_t hf_size, hf_count;
+};
+
+struct etfs {
+	struct vfs *e_vfs;        /* c */
+	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
+	_Atomic uint64_t e_nkeys; /* a */
+	struct etfs_opts e_opts;  /* c */
+	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
+	pthread_mutex_t e_key_mtx;
+	pthread_mutex_t e_fs_mtx;
+	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
+	pthread_mutex_t e_lock_mtx;
+	struct hostlock **e_locks;          /* l: chains */
+	uint32_t e_lock_size, e_lock_count; /* l */
+	struct etfs_shard e_shard[ETFS_NSHARDS];
+};
+
+/* What a key itself shows instead of what the host says, where vw_valid (VS_*) says so.
+ */
+struct etfs_view {
+	unsigned vw_valid;
+	uint32_t vw_mode, vw_uid, vw_gid;
+	struct timespec vw_atime, vw_mtime, vw_ctime; /* ctime: of the last change here */
+};
+
+struct etfs_key {
+	struct mount k_mount; /* the first member */
+	struct attach k_at;
+	struct etfs *k_etfs;                 /* c: one reference */
+	char *k_host;                        /* c: the host path as given */
+	char *k_partition;                   /* c: or NULL */
+	uint64_t k_begin, k_size;            /* c: as asked for */
+	enum etfs_type k_wanted;             /* c: as asked for */
+	enum etfs_symlinks k_symlinks;       /* c */
+	bool k_rdonly, k_special, k_no_lock; /* c */
+	_Atomic bool k_ready;  /* a: the host object is there and has passed the checks */
+	_Atomic bool k_gone;   /* a: removed */
+	enum etfs_type k_type; /* k */
+	bool k_window;         /* k: a fixed range */
+	struct etfs_range k_win; /* k */
+	uint64_t k_dev, k_ino;   /* k: the host object */
+	struct hostlock *k_lock; /* k, given back by whoever removes the key; or NULL */
+	struct etfs_view k_view; /* s: of the root node's shard */
+};
+
+/* A vnode of etfs.  Its identity is (mount, alias, dev, ino). */
+struct enode {
+	struct vnode n_vn;       /* the first member */
+	struct hostfs *n_fs;     /* c */
+	uint64_t n_dev, n_ino;   /* c: on the host */
+	uint32_t n_ifmt;         /* c: S_IFMT of the host object */
+	uint64_t n_shown_ino;    /* c: in stat */
+	struct timespec n_btime; /* c */
+	uint64_t n_hash;  /* c: of the identity; the shard is chosen by its top bits */
+	uint64_t n_alias; /* c: directories reached through a link; else 0 */
+	struct enode
+	    *n_real; /* c: such a link's target: the directory itself; one reference */
+	uint8_t n_depth;               /* c: how many such links lie above */
+	bool n_hashed;                 /* s */
+	bool n_listed;                 /* s: in the list of those with an fd */
+	int n_fd;                      /* s: an O_PATH fd, or -1 */
+	uint32_t n_pins;               /* s: users of n_fd */
+	struct enode *n_chain;         /* s: hash */
+	struct enode *n_prev, *n_next; /* s: list */
+	struct efile *n_files;         /* s: open files; their fds serve as well */
+	struct hc_handle *n_handle;    /* s until set, then c */
+	/* Where it was last seen, if that is needed to find it again.  A directory's
+	 * parent is v_parent. */
+	struct enode *n_parent; /* s: a reference */
+	char *n_name;           /* s */
+};
+
+/* An open file's part of its node (f_priv). */
+struct efile {
+	struct enode *ef_node;           /* c */
+	struct efile *ef_prev, *ef_next; /* s */
+	int ef_fd;                       /* c */
+	uint32_t ef_pins; /* s: users of ef_fd besides the open file itself */
+	bool ef_closed;   /* s: the last of them closes the fd */
+};
+
+/* An open directory. */
+struct edir {
+	struct efile ed_file;   /* the first member */
+	pthread_mutex_t ed_mtx; /* taken first; one listing at a time */
+	int64_t
+	    *ed_offs; /* ed_mtx: host positions after entry 0, 1, … of a merged listing */
+	uint32_t ed_n, ed_cap; /* ed_mtx */
+};
+
+static inline struct enode *
+node_of(struct vnode *vp)
+{
+	return (struct enode *)vp;
+}
+
+static inline struct etfs_key *
+key_of(const struct enode *n)
+{
+	return (struct etfs_key *)n->n_vn.v_mount;
+}
+
+static inline bool
+node_is_root(const struct enode *n)
+{
+	return atomic_load_explicit(&n->n_vn.v_flags, memory_order_relaxed) & VF_ROOT;
+}
+
+static inline struct etfs_shard *
+node_shard(const struct enode *n)
+{
+	return &key_of(n)->k_etfs->e_shard[n->n_hash >> 58];
+}
+
+static inline void
+node_unref_p(struct enode **np)
+{
+	if (*np)
+		vn_unref(&(*np)->n_vn);
+}
+#define AUTO_NODE __attribute__((cleanup(node_unref_p))) struct enode *
+
+/* etfs_table.c */
+void etfs_unref(struct etfs *e);
+
+/* etfs_check.c */
+
+/* What the checks found: what a key becomes. */
+struct key_probe {
+	int kp_fd; /* O_PATH, the caller's to close; -1 */
+	struct hc_stat kp_stat;
+	enum etfs_type kp_type;
+	bool kp_window;
+	struct etfs_range kp_win;
+	struct hostlock *kp_lock; /* taken; or NULL */
+};
+/* *why, which may be NULL, becomes "KEY: HOST: text". */
+void why_say(struct etfs_why *why, const char *key, const char *host, const char *fmt,
+    ...) __attribute__((format(printf, 4, 5)));
+/* All checks but the syntax and the duplicate.  On failure *ret is untouched, except that
+ * kp_fd is -1, and no lock is held on the range. */
+int key_check(const struct etfs_key *k, struct etfs_why *why, struct key_probe *ret);
+
+/* etfs_lock.c */
+int hostlock_add(struct etfs *e, const struct hc_stat *hs, int fd,
+    const struct etfs_range *r, bool exclusive, pid_t *ret_pid, struct hostlock **ret);
+void hostlock_drop(
+    struct etfs *e, struct hostlock *hl, const struct etfs_range *r, bool exclusive);
+void hostlock_done(struct etfs *e);
+
+/* etfs_fs.c */
+int hostfs_get(struct etfs *e, const struct hc_stat *hs, int fd, struct hostfs **ret);
+int hostfs_ino(struct hostfs *fs, uint64_t ino, uint64_t *ret);
+void hostfs_done(struct etfs *e);
+
+/* etfs_ident.c */
+
+/* Where a node is seen: what decides its identity besides the host's numbers. */
+struct node_place {
+	struct etfs_key *np_key;
+	struct enode *np_parent; /* NULL: the key's root */
+	const struct name *np_name;
+	uint64_t np_alias; /* of directories */
+	uint8_t np_depth;
+	struct enode *np_real; /* of a directory just reached through a link; else NULL */
+};
+/* The node of a host object, found or made.  *fd is an O_PATH fd of it, or -1 if there is
+ * another way to get one; the node may take it (*fd is -1 then). */
+int node_get(
+    const struct node_place *pl, const struct hc_stat *hs, int *fd, struct enode **ret);
+/* The node of this identity if there is one, with a reference. */
+struct enode *node_find(struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino);
+bool node_same(const struct enode *n, const struct hc_stat *hs);
+bool node_last_unref(struct vnode *vp);
+void node_reclaim(struct vnode *vp);
+
+/* etfs_fd.c */
+
+/* An fd of a node, good until node_unpin(). */
+struct pin {
+	struct enode *p_node;
+	struct efile *p_file; /* an open file lent it; NULL: it is the node's own */
+	int p_fd;
+};
+/* May make host calls as the daemon: not between hc_become() and hc_unbecome(). */
+int node_pin(struct enode *n, struct pin *ret);
+void node_unpin(struct pin *p);
+#define AUTO_PIN __attribute__((cleanup(node_unpin))) struct pin
+/* The node's shard is locked: takes *fd if the node has none. */
+void node_give_fd_locked(struct etfs_shard *sh, struct enode *n, int *fd);
+/* The node's shard is locked: takes its fd out; the caller closes it. */
+int node_take_fd_locked(struct etfs_shard *sh, struct enode *n);
+/* Closes what the shard keeps over its share. */
+void shard_trim(struct etfs *e, struct etfs_shard *sh, unsigned keep);
+/* Closes every fd that is not in use just now. */
+void fds_shrink(struct etfs *e);
+/* Opens f on fd: f_fd and f_priv.  size is that of a struct that starts with an efile. */
+int efile_open(struct enode *n, int *fd, size_t size, struct file *f);
+void efile_close(struct file *f);
+
+/* A host call that gives an fd, once more with room made if there are too many. */
+#define WITH_FDS(e, call)                                             \
+	({                                                            \
+		int with_fds_r = (call);                              \
+		if (with_fds_r == -EMFILE || with_fds_r == -ENFILE) { \
+			fds_shrink(e);                                \
+			with_fds_r = (call);                          \
+		}                                                     \
+		with_fds_r;                                           \
+	})
+
+/* etfs_attr.c, etfs_xattr.c */
+int etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret);
+int etfs_setattr(
+    struct vnode *vp, struct file *f, const struct vattr_set *vs, const struct cred *cr);
+int etfs_readlink(struct vnode *vp, char *buf, size_t cap, size_t *ret_len);
+int etfs_statfs(struct vnode *vp, struct statvfs *ret);
+int etfs_getxattr(
+    struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
+int etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
+    int flags, const struct cred *cr);
+int etfs_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
+int etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
+
+/* Acting as the caller in a directory key.  File keys were granted by whoever registered
+ * them and are used as the daemon: the guard does nothing for them. */
+int act_as(const struct enode *n, const struct cred *cr, bool *ret_acting);
+static inline void
+act_done(bool *acting)
+{
+	if (*acting)
+		hc_unbecome();
+	*acting = false;
+}
+#define AUTO_ACT __attribute__((cleanup(act_done))) bool
+
+/* etfs_file.c */
+extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,
+    etfs_special_vops;
+/* -EIO once a file key was removed; directory keys go on. */
+int key_alive(const struct enode *n);
+int etfs_fsync(struct vnode *vp, struct file *f, bool datasync);
+
+/* etfs_dir.c */
+extern const struct vops etfs_dir_vops;
+static inline bool
+key_is_dir(const struct etfs_key *k)
+{
+	return k->k_type == ETFS_DIR || k->k_type == ETFS_DIR_SUBDIRS;
+}
+/* A subdirectory of a key of type dir: there, and empty. */
+static inline bool
+dir_is_leaf(const struct enode *d)
+{
+	return key_of(d)->k_type == ETFS_DIR && !node_is_root(d);
+}
+/* Whether a host object of this mode has a name in the key.  Links count as what they
+ * are: with symlinks = follow this says true. */
+bool mode_shown(const struct etfs_key *k, uint32_t mode);
+/* The entry itself, links not followed. */
+int dir_lookup_raw(struct enode *d, const struct name *n, struct enode **ret);
+/* The entry as the key shows it. */
+int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
+
+/* etfs_dirmod.c */
+int etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
+    const struct cred *cr, struct vnode **ret_vp);
+int etfs_create(struct vnode *dvp, const struct name *n, const struct vmake *mk,
+    int flags, const struct cred *cr, struct file *f, struct vnode **ret_vp);
+int etfs_link(
+    struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr);
+int etfs_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr);
+int etfs_rmdir(struct vnode *dvp, const struct name *n, const struct cred *cr);
+
+/* etfs_rename.c */
+int etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
+    const struct name *tname, unsigned flags, const struct cred *cr);
+/* Notes that n is seen as name in parent.  The caller has references on both. */
+void node_placed(struct enode *n, struct enode *parent, const struct name *name);
+
+/* etfs_follow.c */
+/* What the link that is called name in dir leads to, as the key shows it there. */
+int etfs_follow(
+    struct enode *dir, const struct name *name, struct enode *link, struct enode **ret);
+
+#endif

@@ -1,0 +1,529 @@
+/*
+ * Keys: registering, removing, finding, listing.
+ *
+ * There is no table of keys here: the namespace's table of attachments is one.  An
+ * attachment is a key's if its at_resolve is ours (others leave it empty), and then
+ * at_arg is the key.
+ *
+ * A key whose host object is missing (es_missing_hide) is attached as a pending name;
+ * the namespace calls key_resolve() under its attach mutex when the name is looked up,
+ * which makes all checks that registering would have made.  Everything that depends on
+ * the object is set before k_ready, and read after it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "etfs/etfs_private.h"
+
+static const char *const type_names[] = {
+    [ETFS_AUTO] = "auto",
+    [ETFS_REG] = "reg",
+    [ETFS_BLK] = "blk",
+    [ETFS_CHR] = "chr",
+    [ETFS_DIR] = "dir",
+    [ETFS_DIR_SUBDIRS] = "dir-subdirs",
+};
+
+const char *
+etfs_type_name(enum etfs_type t)
+{
+	return (unsigned)t < sizeof(type_names) / sizeof(type_names[0]) ? type_names[t]
+	                                                                : "?";
+}
+
+static unsigned
+fd_share(const struct etfs_opts *o)
+{
+	uint64_t max = o->eo_fd_max;
+
+	if (max == 0) {
+		max = hc_raise_nofile() / 4;
+		max = max < 64 ? 64 : max > 65536 ? 65536 : max;
+	}
+	max /= ETFS_NSHARDS;
+	return max < 2 ? 2 : (unsigned)max;
+}
+
+#ifdef RF_CHECKED
+/* Before any thread: a second etfs may be made while requests run. */
+__attribute__((constructor)) static void
+install_hook(void)
+{
+	hc_hook = lock_assert_none;
+}
+#endif
+
+int
+etfs_new(struct vfs *v, const struct etfs_opts *o, struct etfs **ret)
+{
+	struct etfs *e;
+	int r = hc_init();
+
+	if (r < 0)
+		return r;
+	e = aligned_alloc(_Alignof(struct etfs), sizeof(*e));
+	if (!e)
+		return -ENOMEM;
+	memset(e, 0, sizeof(*e));
+	e->e_vfs = v;
+	e->e_opts = *o;
+	e->e_shard_fds = fd_share(o);
+	atomic_init(&e->e_ref, 1);
+	pthread_mutex_init(&e->e_key_mtx, NULL);
+	pthread_mutex_init(&e->e_fs_mtx, NULL);
+	pthread_mutex_init(&e->e_lock_mtx, NULL);
+	for (unsigned i = 0; i < ETFS_NSHARDS; i++)
+		pthread_mutex_init(&e->e_shard[i].sh_mtx, NULL);
+	*ret = e;
+	return 0;
+}
+
+void
+etfs_unref(struct etfs *e)
+{
+	if (atomic_fetch_sub(&e->e_ref, 1) != 1)
+		return;
+	hostlock_done(e);
+	hostfs_done(e);
+	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
+		free(e->e_shard[i].sh_hash);
+		pthread_mutex_destroy(&e->e_shard[i].sh_mtx);
+	}
+	pthread_mutex_destroy(&e->e_key_mtx);
+	pthread_mutex_destroy(&e->e_fs_mtx);
+	pthread_mutex_destroy(&e->e_lock_mtx);
+	free(e);
+}
+
+/* The last reference to a key's mount is gone. */
+static void
+key_free(struct mount *mp)
+{
+	struct etfs_key *k = (struct etfs_key *)mp;
+	struct etfs *e = k->k_etfs;
+
+	free(k->k_at.at_path);
+	free(k->k_host);
+	free(k->k_partition);
+	free(k);
+	etfs_unref(e);
+}
+
+/* Says what the key becomes, as far as that depends on the host object. */
+static void
+key_settle(struct etfs_key *k, const struct key_probe *p)
+{
+	k->k_type = p->kp_type;
+	k->k_window = p->kp_window;
+	k->k_win = p->kp_win;
+	k->k_dev = p->kp_stat.hs_dev;
+	k->k_ino = p->kp_stat.hs_ino;
+	k->k_lock = p->kp_lock;
+	k->k_mount.mnt_type = etfs_type_name(p->kp_type);
+	if (p->kp_type == ETFS_CHR)
+		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
+}
+
+static void
+key_unlock(struct etfs_key *k)
+{
+	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
+	k->k_lock = NULL;
+}
+
+/* The checks, and the key's root node. */
+static int
+key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
+{
+	struct node_place pl = {.np_key = k};
+	struct key_probe p;
+	int r = key_check(k, why, &p);
+
+	if (r < 0)
+		return r;
+	key_settle(k, &p);
+	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
+	hc_close(p.kp_fd);
+	if (r < 0) {
+		key_unlock(k);
+		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
+		return r;
+	}
+	atomic_store_explicit(&k->k_ready, true, memory_order_release);
+	return 0;
+}
+
+static int
+key_resolve(struct attach *at, struct vnode **ret_vp)
+{
+	struct enode *root;
+	int r = key_open(at->at_arg, NULL, &root);
+
+	if (r == 0)
+		*ret_vp = &root->n_vn;
+	return r;
+}
+
+static struct etfs_key *
+key_of_attach(const struct attach *at)
+{
+	return at && at->at_resolve == key_resolve ? at->at_arg : NULL;
+}
+
+/* A key that is nowhere yet.  path is its own from here on, even on failure. */
+static struct etfs_key *
+key_new(struct etfs *e, const struct etfs_spec *s, char *path)
+{
+	struct etfs_key *k = calloc(1, sizeof(*k));
+	char *host = strdup(s->es_host);
+	char *part = s->es_partition ? strdup(s->es_partition) : NULL;
+
+	if (!k || !host || (s->es_partition && !part)) {
+		free(k);
+		free(host);
+		free(part);
+		free(path);
+		return NULL;
+	}
+	atomic_fetch_add(&e->e_ref, 1);
+	k->k_etfs = e;
+	mount_init(&k->k_mount, e->e_vfs, etfs_type_name(s->es_type), e->e_opts.eo_ttl_ns,
+	    key_free);
+	k->k_host = host;
+	k->k_partition = part;
+	k->k_begin = s->es_begin;
+	k->k_size = s->es_size;
+	k->k_wanted = k->k_type = s->es_type;
+	k->k_symlinks = s->es_symlinks;
+	k->k_rdonly = s->es_rdonly || e->e_opts.eo_rdonly;
+	k->k_special = s->es_special;
+	k->k_no_lock = s->es_no_lock || e->e_opts.eo_no_lock;
+	if (k->k_rdonly)
+		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
+	k->k_view.vw_valid = (s->es_set_mode ? VS_MODE : 0) |
+	                     (s->es_set_uid ? VS_UID : 0) | (s->es_set_gid ? VS_GID : 0);
+	k->k_view.vw_mode = s->es_mode & 07777;
+	k->k_view.vw_uid = s->es_uid;
+	k->k_view.vw_gid = s->es_gid;
+	k->k_at.at_path = path;
+	k->k_at.at_hidden = s->es_hidden;
+	k->k_at.at_resolve = key_resolve;
+	k->k_at.at_arg = k;
+	return k;
+}
+
+static int
+key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
+{
+	int r;
+
+	k->k_at.at_kind = root ? AT_MOUNT : AT_PENDING;
+	k->k_at.at_vp = root ? &root->n_vn : NULL;
+	r = vfs_attach(k->k_etfs->e_vfs, &k->k_at);
+	if (r == 0)
+		return 0;
+	k->k_at.at_vp = NULL;
+	why_say(why, k->k_at.at_path, k->k_host, "%s",
+	    r == -EEXIST    ? "there is a key of that name"
+	    : r == -ENOTDIR ? "a component of the key's path is not a directory"
+			    : strerrordesc_np(-r));
+	return r;
+}
+
+int
+etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why)
+{
+	struct enode *root = NULL;
+	struct etfs_key *k;
+	char *path;
+	int r = vfs_path_normal(spec->es_key, &path);
+
+	if (r < 0) {
+		why_say(why, spec->es_key, spec->es_host, "%s",
+		    r == -ENAMETOOLONG ? "the key's path is too long"
+		    : r == -EINVAL     ? "a key is an absolute path without . and .."
+				       : strerrordesc_np(-r));
+		return r;
+	}
+	k = key_new(e, spec, path);
+	if (!k) {
+		why_say(why, spec->es_key, spec->es_host, "%s", strerrordesc_np(ENOMEM));
+		return -ENOMEM;
+	}
+	r = key_open(k, why, &root);
+	if (r == -ENOENT && spec->es_missing_hide)
+		r = 0;
+	if (r == 0) {
+		r = key_attach(k, root, why);
+		if (r < 0)
+			key_unlock(k);
+	}
+	if (r < 0) {
+		if (root)
+			vn_unref(&root->n_vn);
+		mount_unref(&k->k_mount);
+		return r;
+	}
+	atomic_fetch_add(&e->e_nkeys, 1);
+	return 0;
+}
+
+int
+etfs_register_withsize(struct etfs *e, const char *key, const char *host,
+    enum etfs_type type, uint64_t begin, uint64_t size)
+{
+	struct etfs_spec s = {
+	    .es_key = key,
+	    .es_host = host,
+	    .es_type = type,
+	    .es_begin = begin,
+	    .es_size = size,
+	};
+
+	return etfs_register_spec(e, &s, NULL);
+}
+
+int
+etfs_register(struct etfs *e, const char *key, const char *host, enum etfs_type type)
+{
+	return etfs_register_withsize(e, key, host, type, 0, ETFS_SIZE_END);
+}
+
+int
+etfs_remove(struct etfs *e, const char *key)
+{
+	struct etfs_key *k = NULL;
+	struct attach *at;
+	char *path;
+	int r = vfs_path_normal(key, &path);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&e->e_key_mtx);
+	r = -ENOENT;
+	if (key_of_attach(vfs_attach_peek(e->e_vfs, path)))
+		r = vfs_detach(e->e_vfs, path, &at);
+	if (r == 0) {
+		k = at->at_arg;
+		atomic_store(&k->k_gone, true);
+		atomic_fetch_sub(&e->e_nkeys, 1);
+		key_unlock(k);
+	}
+	pthread_mutex_unlock(&e->e_key_mtx);
+	free(path);
+	if (r < 0)
+		return r;
+	if (k->k_at.at_vp)
+		vn_unref(k->k_at.at_vp);
+	mount_unref(&k->k_mount);
+	return 0;
+}
+
+static void
+key_info(struct etfs_key *k, struct etfs_info *ret)
+{
+	bool ready = atomic_load_explicit(&k->k_ready, memory_order_acquire);
+	enum etfs_type t = ready ? k->k_type : k->k_wanted;
+	bool dir = t == ETFS_DIR || t == ETFS_DIR_SUBDIRS;
+
+	*ret = (struct etfs_info){
+	    .ei_key = k->k_at.at_path,
+	    .ei_host = k->k_host,
+	    .ei_type = t,
+	    .ei_begin = dir     ? 0
+	                : ready ? k->k_win.r_begin
+	                        : k->k_begin,
+	    .ei_size = dir     ? 0
+	               : ready ? k->k_win.r_len
+	                       : k->k_size,
+	    .ei_window = ready && k->k_window,
+	    .ei_rdonly = k->k_rdonly,
+	    .ei_hidden = k->k_at.at_hidden,
+	    .ei_missing = !ready,
+	};
+}
+
+int
+etfs_find(struct etfs *e, const char *key, struct etfs_info *ret)
+{
+	struct etfs_key *k;
+	char *path;
+	int r = vfs_path_normal(key, &path);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&e->e_key_mtx);
+	k = key_of_attach(vfs_attach_peek(e->e_vfs, path));
+	if (k)
+		key_info(k, ret);
+	pthread_mutex_unlock(&e->e_key_mtx);
+	free(path);
+	return k ? 0 : -ENOENT;
+}
+
+struct each {
+	int (*ea_fn)(const struct etfs_info *i, void *arg);
+	void *ea_arg;
+};
+
+static int
+each_attach(struct attach *at, void *arg)
+{
+	const struct each *ea = arg;
+	struct etfs_key *k = key_of_attach(at);
+	struct etfs_info i;
+
+	if (!k)
+		return 0;
+	key_info(k, &i);
+	return ea->ea_fn(&i, ea->ea_arg);
+}
+
+int
+etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void *arg)
+{
+	struct each ea = {fn, arg};
+
+	return vfs_attach_each(e->e_vfs, each_attach, &ea);
+}
+
+/* Keys, collected under the attach mutex. */
+struct keylist {
+	struct etfs_key **kl_key;
+	size_t kl_n, kl_cap;
+};
+
+static int
+collect_key(struct attach *at, void *arg)
+{
+	struct keylist *l = arg;
+	struct etfs_key *k = key_of_attach(at);
+
+	if (!k)
+		return 0;
+	if (l->kl_n == l->kl_cap) {
+		size_t cap = l->kl_cap ? l->kl_cap * 2 : 64;
+		void *p = realloc(l->kl_key, cap * sizeof(*l->kl_key));
+
+		if (!p)
+			return -ENOMEM;
+		l->kl_key = p;
+		l->kl_cap = cap;
+	}
+	l->kl_key[l->kl_n++] = k;
+	return 0;
+}
+
+static int
+by_place(const void *a, const void *b)
+{
+	const struct etfs_key *x = *(struct etfs_key *const *)a;
+	const struct etfs_key *y = *(struct etfs_key *const *)b;
+
+	if (x->k_dev != y->k_dev)
+		return x->k_dev < y->k_dev ? -1 : 1;
+	if (x->k_ino != y->k_ino)
+		return x->k_ino < y->k_ino ? -1 : 1;
+	return (x->k_win.r_begin > y->k_win.r_begin) -
+	       (x->k_win.r_begin < y->k_win.r_begin);
+}
+
+static bool
+shares_host(const struct etfs_key *a, const struct etfs_key *b)
+{
+	return a->k_dev == b->k_dev && a->k_ino == b->k_ino &&
+	       b->k_win.r_begin < range_end(&a->k_win);
+}
+
+void
+etfs_overlaps(struct etfs *e,
+    void (*fn)(const struct etfs_info *a, const struct etfs_info *b, void *arg),
+    void *arg)
+{
+	struct keylist l = {NULL, 0, 0};
+	size_t n = 0;
+
+	pthread_mutex_lock(&e->e_key_mtx); /* keys stay */
+	/* Out of memory: those that were collected are still compared. */
+	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
+	for (size_t i = 0; i < l.kl_n; i++)
+		if (atomic_load_explicit(&l.kl_key[i]->k_ready, memory_order_acquire) &&
+		    l.kl_key[i]->k_window)
+			l.kl_key[n++] = l.kl_key[i];
+	if (n)
+		qsort(l.kl_key, n, sizeof(*l.kl_key), by_place);
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n && shares_host(l.kl_key[i], l.kl_key[j]);
+		     j++) {
+			struct etfs_key *a = l.kl_key[i], *b = l.kl_key[j];
+			struct etfs_info ia, ib;
+
+			if ((a->k_rdonly && b->k_rdonly) ||
+			    !range_overlap(&a->k_win, &b->k_win))
+				continue;
+			key_info(a, &ia);
+			key_info(b, &ib);
+			fn(&ia, &ib, arg);
+		}
+	pthread_mutex_unlock(&e->e_key_mtx);
+	free(l.kl_key);
+}
+
+static int
+first_key(struct attach *at, void *arg)
+{
+	struct etfs_key *k = key_of_attach(at);
+
+	if (!k)
+		return 0;
+	*(struct etfs_key **)arg = k;
+	return 1;
+}
+
+void
+etfs_free(struct etfs *e)
+{
+	struct keylist l = {NULL, 0, 0};
+
+	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
+	for (size_t i = l.kl_n; i-- > 0;)
+		(void)etfs_remove(e, l.kl_key[i]->k_at.at_path);
+	free(l.kl_key);
+	/* Where memory for the list was short, one by one. */
+	for (struct etfs_key *k; vfs_attach_each(e->e_vfs, first_key, &k) == 1;)
+		if (etfs_remove(e, k->k_at.at_path) < 0)
+			break;
+	fds_shrink(e);
+	etfs_unref(e);
+}
+
+int
+etfs_mounted_at(struct etfs *e, const char *mountpoint)
+{
+	uint64_t dev;
+	int r = hc_own_mount_of(mountpoint, &dev);
+
+	(void)e;
+	if (r == 0)
+		hc_own_mount(dev);
+	return r;
+}
+
+void
+etfs_stats(struct etfs *e, struct etfs_stats *ret)
+{
+	struct etfs_stats s = {.et_keys = atomic_load(&e->e_nkeys),
+	    .et_fd_max = (uint64_t)e->e_shard_fds * ETFS_NSHARDS};
+
+	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
+		struct etfs_shard *sh = &e->e_shard[i];
+
+		lk_mutex(&sh->sh_mtx, LK_LEAF);
+		s.et_nodes += sh->sh_count;
+		s.et_fds += sh->sh_nfds;
+		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	}
+	*ret = s;
+}

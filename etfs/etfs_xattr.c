@@ -1,0 +1,88 @@
+/*
+ * Extended attributes, links' targets, and the host file system's figures.
+ *
+ * Extended attributes pass through to the host file under their own names, ACLs among
+ * them.  A window is not the whole file, so it has none.
+ */
+#include <errno.h>
+
+#include "etfs/etfs_private.h"
+
+/* The node's fd, if it may have extended attributes at all. */
+static int
+pin_for_xattr(struct enode *n, int none, struct pin *ret)
+{
+	int r = key_alive(n);
+
+	if (r < 0)
+		return r;
+	return n->n_vn.v_op == &etfs_window_vops ? none : node_pin(n, ret);
+}
+
+int
+etfs_getxattr(struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	int r = pin_for_xattr(node_of(vp), -ENODATA, &pin);
+
+	return r < 0 ? r : hc_getxattr(pin.p_fd, name, buf, size, ret_len);
+}
+
+int
+etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
+    int flags, const struct cred *cr)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_ACT acting = false;
+	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
+
+	if (r == 0)
+		r = act_as(node_of(vp), cr, &acting);
+	return r < 0 ? r : hc_setxattr(pin.p_fd, name, value, size, flags);
+}
+
+int
+etfs_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
+
+	if (r == -EOPNOTSUPP) {
+		*ret_len = 0;
+		return 0;
+	}
+	return r < 0 ? r : hc_listxattr(pin.p_fd, buf, size, ret_len);
+}
+
+int
+etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_ACT acting = false;
+	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
+
+	if (r == 0)
+		r = act_as(node_of(vp), cr, &acting);
+	return r < 0 ? r : hc_removexattr(pin.p_fd, name);
+}
+
+int
+etfs_readlink(struct vnode *vp, char *buf, size_t cap, size_t *ret_len)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	int r = node_pin(node_of(vp), &pin);
+
+	return r < 0 ? r : hc_readlink(pin.p_fd, buf, cap, ret_len);
+}
+
+int
+etfs_statfs(struct vnode *vp, struct statvfs *ret)
+{
+	struct enode *n = node_of(vp);
+	AUTO_PIN pin = {.p_fd = -1};
+	int r = key_alive(n);
+
+	if (r == 0)
+		r = node_pin(n, &pin);
+	return r < 0 ? r : hc_statvfs(pin.p_fd, ret);
+}
