@@ -1,0 +1,255 @@
+/*
+ * Which sections there are, which keys they take, and what the keys of one section must
+ * agree on.  Read it from the end upward: a kind of section is a row of conf_kinds[], a
+ * key is a row of its table, and a rule between keys is a line of a finish function.
+ */
+#include <string.h>
+
+#include "conf/conf_int.h"
+
+/* The keys that have rules, by their places in their tables. */
+#define F_CONTENT   1
+#define F_HOST_COPY 2
+#define S_TARGET    1
+#define N_TYPE      1
+#define N_MAJOR     2
+#define N_MINOR     3
+#define E_HOST      1
+#define E_TYPE      2
+#define E_BEGIN     3
+#define E_SIZE      4
+#define E_PARTITION 5
+#define E_LOCK      9
+#define E_SYMLINKS  10
+#define E_SPECIAL   11
+
+/* For the tables that follow. */
+#define AT(type, field)   offsetof(struct type, field), sizeof(((struct type *)0)->field)
+#define FLAG(type, field) offsetof(struct type, field)
+
+static const struct conf_word yes_no[] = {
+    {"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {NULL, 0}};
+static const struct conf_word no_yes[] = {/* for fields that say the opposite */
+    {"yes", 0}, {"no", 1}, {"true", 0}, {"false", 1}, {NULL, 0}};
+static const struct conf_word rw_ro[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
+static const struct conf_word fail_hide[] = {{"fail", 0}, {"hide", 1}, {NULL, 0}};
+static const struct conf_word symlink_words[] = {
+    {"show", CS_SHOW}, {"hide", CS_HIDE}, {"follow", CS_FOLLOW}, {NULL, 0}};
+static const struct conf_word etfs_types[] = {{"reg", CT_REG}, {"blk", CT_BLK},
+    {"chr", CT_CHR}, {"dir", CT_DIR}, {"dir-subdirs", CT_DIR_SUBDIRS}, {NULL, 0}};
+static const struct conf_word node_types[] = {
+    {"chr", 'c'}, {"blk", 'b'}, {"fifo", 'p'}, {"sock", 's'}, {NULL, 0}};
+
+/* Makes room for one more element in an array of n; the room is a power of two. */
+static void *
+grow(void *array, size_t n, size_t size)
+{
+	if ((n & (n - 1)) == 0)
+		array = g_realloc_n(array, n ? n * 2 : 1, size);
+	return array;
+}
+
+static bool
+given(const struct conf_section *s, int k)
+{
+	return s->se_key_line[k] != 0;
+}
+
+/* Device numbers belong to devices.  With a type that is missing or wrong nothing can be
+ * said of them. */
+static void
+finish_device(struct conf_parse *p, const struct conf_node *n)
+{
+	bool device = n->cn_type == 'c' || n->cn_type == 'b';
+
+	for (int k = N_MAJOR; k <= N_MINOR && n->cn_type; k++) {
+		if (device && conf_section_missing(p->cp_section, k))
+			conf_section_error(p, k, "missing, expected a device number");
+		else if (!device && given(p->cp_section, k))
+			conf_section_error(
+			    p, k, "only chr and blk have device numbers, expected none");
+	}
+}
+
+/* [dir], [file], [symlink], [node], [whiteout]. */
+static void
+finish_node(struct conf_parse *p)
+{
+	struct conf_section *s = p->cp_section;
+	struct conf_node *n = &s->se_u.u_node;
+	struct conf *c = p->cp_conf;
+
+	n->cn_kind = s->se_kind->s_node;
+	if (n->cn_path && strcmp(n->cn_path, "/") == 0) {
+		conf_section_error(p, -1,
+		    "the path is the root of the mount, expected one below it "
+		    "([rumpfs] has the root's mode, uid and gid)");
+		g_clear_pointer(&n->cn_path, g_free);
+	}
+	if (n->cn_kind == CK_SYMLINK && conf_section_missing(s, S_TARGET))
+		conf_section_error(
+		    p, S_TARGET, "missing, expected what the symlink points to");
+	if (n->cn_kind == CK_NODE && conf_section_missing(s, N_TYPE))
+		conf_section_error(p, N_TYPE, "missing, expected chr, blk, fifo or sock");
+	if (n->cn_kind == CK_NODE)
+		finish_device(p, n);
+	if (n->cn_kind == CK_FILE && given(s, F_CONTENT) && given(s, F_HOST_COPY)) {
+		bool first = s->se_key_line[F_CONTENT] < s->se_key_line[F_HOST_COPY];
+		conf_section_error(p, first ? F_HOST_COPY : F_CONTENT,
+		    "%s is given too, expected only one of them",
+		    first ? "content" : "host-copy");
+	}
+	if (n->cn_path && !s->se_repeated) {
+		c->c_nodes = grow(c->c_nodes, c->c_nnodes, sizeof(*n));
+		c->c_nodes[c->c_nnodes++] = *n;
+		*n = (struct conf_node){0};
+	}
+}
+
+/* Keys that make no sense for the type, as far as the type is known. */
+static void
+finish_etfs_type(struct conf_parse *p, const struct conf_etfs *e)
+{
+	static const int for_files[] = {E_BEGIN, E_SIZE, E_PARTITION, E_LOCK};
+	static const int for_dirs[] = {E_SYMLINKS, E_SPECIAL};
+	const struct conf_section *s = p->cp_section;
+	bool dir = e->ce_type == CT_DIR || e->ce_type == CT_DIR_SUBDIRS;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(for_files) && dir; i++) {
+		if (given(s, for_files[i]))
+			conf_section_error(p, for_files[i],
+			    "not for a directory, expected type reg, blk or chr with it");
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(for_dirs) && !dir && e->ce_type; i++) {
+		if (given(s, for_dirs[i]))
+			conf_section_error(p, for_dirs[i],
+			    "only for a directory, expected type dir or dir-subdirs with it");
+	}
+	if (!dir && e->ce_type && e->ce_path && strcmp(e->ce_path, "/") == 0)
+		conf_section_error(p, E_TYPE,
+		    "the root of the mount is a directory, expected dir or dir-subdirs");
+}
+
+/* Whether the range is within the host object is etfs's to say; here only what no object
+ * could satisfy is refused. */
+static void
+finish_etfs(struct conf_parse *p)
+{
+	struct conf_section *s = p->cp_section;
+	struct conf_etfs *e = &s->se_u.u_etfs;
+	struct conf *c = p->cp_conf;
+
+	if (conf_section_missing(s, E_HOST))
+		conf_section_error(
+		    p, E_HOST, "missing, expected the path of a host file or directory");
+	for (int k = E_BEGIN; k <= E_SIZE && given(s, E_PARTITION); k++) {
+		if (given(s, k))
+			conf_section_error(p, k,
+			    "the partition says it already, expected only one of partition and begin, size");
+	}
+	finish_etfs_type(p, e);
+	if (e->ce_size != CONF_SIZE_END && e->ce_begin > INT64_MAX - e->ce_size)
+		conf_section_error(p, E_SIZE,
+		    "begin + size is too large, expected at most 2^63-1 bytes");
+	if (e->ce_path && !s->se_repeated) {
+		c->c_etfs = grow(c->c_etfs, c->c_netfs, sizeof(*e));
+		c->c_etfs[c->c_netfs++] = *e;
+		*e = (struct conf_etfs){0};
+	}
+}
+
+/* The tables. */
+static const struct conf_key daemon_keys[] = {
+    {"mountpoint", conf_set_host, AT(conf, c_mountpoint)},
+    {"access", conf_set_word, AT(conf, c_rdonly), 0, rw_ro, "an access"},
+    {"allow-other", conf_set_word, AT(conf, c_allow_other), 0, yes_no, "a boolean"},
+    {"attr-timeout", conf_set_duration, AT(conf, c_attr_timeout_ns)},
+    {"threads", conf_set_threads, AT(conf, c_threads)},
+};
+
+static const struct conf_key rumpfs_keys[] = {
+    {"size", conf_set_size_ram, AT(conf, c_size)},
+    {"inodes", conf_set_count, AT(conf, c_inodes)},
+    {"mode", conf_set_mode, AT(conf, c_mode)},
+    {"uid", conf_set_uid, AT(conf, c_uid), FLAG(conf, c_set_uid)},
+    {"gid", conf_set_gid, AT(conf, c_gid), FLAG(conf, c_set_gid)},
+};
+
+/* Keys that several kinds of nodes have. */
+#define NODE_PATH "path", conf_set_path, AT(conf_node, cn_path)
+#define NODE_MODE \
+	"mode", conf_set_mode, AT(conf_node, cn_mode), FLAG(conf_node, cn_set_mode)
+#define NODE_UID "uid", conf_set_uid, AT(conf_node, cn_uid), FLAG(conf_node, cn_set_uid)
+#define NODE_GID "gid", conf_set_gid, AT(conf_node, cn_gid), FLAG(conf_node, cn_set_gid)
+
+static const struct conf_key dir_keys[] = {
+    [K_PATH] = {NODE_PATH},
+    {NODE_MODE},
+    {NODE_UID},
+    {NODE_GID},
+};
+
+static const struct conf_key file_keys[] = {
+    [K_PATH] = {NODE_PATH},
+    [F_CONTENT] = {"content", conf_set_content, AT(conf_node, cn_content)},
+    [F_HOST_COPY] = {"host-copy", conf_set_host, AT(conf_node, cn_host_copy)},
+    {NODE_MODE},
+    {NODE_UID},
+    {NODE_GID},
+};
+
+static const struct conf_key symlink_keys[] = {
+    [K_PATH] = {NODE_PATH},
+    [S_TARGET] = {"target", conf_set_target, AT(conf_node, cn_target)},
+    {NODE_UID},
+    {NODE_GID},
+};
+
+/* The largest device numbers are the kernel's: 12 and 20 bits. */
+static const struct conf_key node_keys[] = {
+    [K_PATH] = {NODE_PATH},
+    [N_TYPE] = {"type", conf_set_word, AT(conf_node, cn_type), 0, node_types, "a type"},
+    [N_MAJOR] = {"major", conf_set_number, AT(conf_node, cn_major), .k_max = 4095},
+    [N_MINOR] = {"minor", conf_set_number, AT(conf_node, cn_minor), .k_max = 1048575},
+    {NODE_MODE},
+    {NODE_UID},
+    {NODE_GID},
+};
+
+static const struct conf_key whiteout_keys[] = {
+    [K_PATH] = {NODE_PATH},
+};
+
+#define ETFS(field) AT(conf_etfs, field)
+static const struct conf_key etfs_keys[] = {
+    [K_PATH] = {"path", conf_set_path, ETFS(ce_path)},
+    [E_HOST] = {"host", conf_set_host, ETFS(ce_host)},
+    [E_TYPE] = {"type", conf_set_word, ETFS(ce_type), 0, etfs_types, "a type"},
+    [E_BEGIN] = {"begin", conf_set_size, ETFS(ce_begin)},
+    [E_SIZE] = {"size", conf_set_size_end, ETFS(ce_size)},
+    [E_PARTITION] = {"partition", conf_set_text, ETFS(ce_partition),
+	.k_what = "a number, PARTLABEL or PARTUUID"},
+    {"access", conf_set_word, ETFS(ce_rdonly), 0, rw_ro, "an access"},
+    {"missing", conf_set_word, ETFS(ce_missing_hide), 0, fail_hide, "a choice"},
+    {"hidden", conf_set_word, ETFS(ce_hidden), 0, yes_no, "a boolean"},
+    [E_LOCK] = {"lock", conf_set_word, ETFS(ce_no_lock), 0, no_yes, "a boolean"},
+    [E_SYMLINKS] = {"symlinks", conf_set_word, ETFS(ce_symlinks), 0, symlink_words,
+	"a choice"},
+    [E_SPECIAL] = {"special", conf_set_word, ETFS(ce_special), 0, yes_no, "a boolean"},
+    {"mode", conf_set_mode, ETFS(ce_mode), FLAG(conf_etfs, ce_set_mode)},
+    {"uid", conf_set_uid, ETFS(ce_uid), FLAG(conf_etfs, ce_set_uid)},
+    {"gid", conf_set_gid, ETFS(ce_gid), FLAG(conf_etfs, ce_set_gid)},
+};
+_Static_assert(G_N_ELEMENTS(etfs_keys) <= CONF_KEYS_MAX, "se_key_line is too small");
+
+#define KEYS(t) t, G_N_ELEMENTS(t)
+const struct conf_kinddef conf_kinds[CONF_NKINDS] = {
+    {"daemon", false, 0, KEYS(daemon_keys), NULL},
+    {"rumpfs", false, 0, KEYS(rumpfs_keys), NULL},
+    {"dir", true, CK_DIR, KEYS(dir_keys), finish_node},
+    {"file", true, CK_FILE, KEYS(file_keys), finish_node},
+    {"symlink", true, CK_SYMLINK, KEYS(symlink_keys), finish_node},
+    {"node", true, CK_NODE, KEYS(node_keys), finish_node},
+    {"whiteout", true, CK_WHITEOUT, KEYS(whiteout_keys), finish_node},
+    {"etfs", true, 0, KEYS(etfs_keys), finish_etfs},
+};
