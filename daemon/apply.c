@@ -1,0 +1,445 @@
+/*
+ * A configuration applied (apply.h).
+ */
+#include "daemon/apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/options.h"
+#include "vfs/namei.h"
+#include "vfs/rumpfs.h"
+#include "vfs/vop.h"
+
+static void
+print_errors(struct conf_errors *errs)
+{
+	for (size_t i = 0; i < errs->ce_n; i++)
+		log_text(LOG_ERR, errs->ce_text[i]);
+	conf_errors_done(errs);
+}
+
+struct conf *
+apply_load(const struct options *o, const char *file)
+{
+	struct conf_errors errs = {0};
+	struct conf *c = file ? conf_load(file, &errs) : conf_new();
+	bool ok = c != NULL;
+
+	/* All that is wrong is said at once: with a bad file, the -k options are read into
+	 * a configuration that is thrown away. */
+	if (!c && o->o_nkeys)
+		c = conf_new();
+	for (size_t i = 0; c && i < o->o_nkeys; i++)
+		ok &= conf_add_key(c, o->o_keys[i], (unsigned)i + 1, &errs);
+	if (ok && o->o_nkeys)
+		ok = conf_check(c, &errs);
+	print_errors(&errs);
+	if (!ok && c) {
+		conf_free(c);
+		c = NULL;
+	}
+	return c;
+}
+
+/* "FILE:LINE: [section]: text" */
+static void
+complain(const struct conf_where *w, const char *text)
+{
+	char *line = NULL;
+
+	if (asprintf(&line, "%s:%u: [%s]: %s", w->cw_file, w->cw_line, w->cw_section,
+		text) < 0)
+		line = NULL;
+	log_text(LOG_ERR, line ? line : text);
+	free(line);
+}
+
+/* Keys. */
+
+static enum etfs_type
+key_type(enum conf_type t)
+{
+	static const enum etfs_type types[] = {
+	    [CT_AUTO] = ETFS_AUTO,
+	    [CT_REG] = ETFS_REG,
+	    [CT_BLK] = ETFS_BLK,
+	    [CT_CHR] = ETFS_CHR,
+	    [CT_DIR] = ETFS_DIR,
+	    [CT_DIR_SUBDIRS] = ETFS_DIR_SUBDIRS,
+	};
+
+	return types[t];
+}
+
+static enum etfs_symlinks
+key_symlinks(enum conf_symlinks s)
+{
+	static const enum etfs_symlinks kinds[] = {
+	    [CS_SHOW] = ETFS_SYMLINKS_SHOW,
+	    [CS_HIDE] = ETFS_SYMLINKS_HIDE,
+	    [CS_FOLLOW] = ETFS_SYMLINKS_FOLLOW,
+	};
+
+	return kinds[s];
+}
+
+int
+apply_key(struct etfs *e, const struct conf_etfs *ce)
+{
+	struct etfs_why why = {{0}};
+	struct etfs_spec spec = {
+	    .es_key = ce->ce_path,
+	    .es_host = ce->ce_host,
+	    .es_type = key_type(ce->ce_type),
+	    .es_begin = ce->ce_begin,
+	    .es_size = ce->ce_size == CONF_SIZE_END ? ETFS_SIZE_END : ce->ce_size,
+	    .es_partition = ce->ce_partition,
+	    .es_rdonly = ce->ce_rdonly,
+	    .es_hidden = ce->ce_hidden,
+	    .es_missing_hide = ce->ce_missing_hide,
+	    .es_no_lock = ce->ce_no_lock,
+	    .es_special = ce->ce_special,
+	    .es_symlinks = key_symlinks(ce->ce_symlinks),
+	    .es_set_mode = ce->ce_set_mode,
+	    .es_set_uid = ce->ce_set_uid,
+	    .es_set_gid = ce->ce_set_gid,
+	    .es_mode = ce->ce_mode,
+	    .es_uid = ce->ce_uid,
+	    .es_gid = ce->ce_gid,
+	};
+	int r = etfs_register_spec(e, &spec, &why);
+
+	if (r < 0)
+		complain(&ce->ce_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+	return r;
+}
+
+/* Nodes. */
+
+/* What a [section] says, as the vnode layer wants it. */
+static void
+node_make(const struct conf_node *cn, struct vmake *mk)
+{
+	memset(mk, 0, sizeof(*mk));
+	mk->vm_mode = cn->cn_set_mode ? cn->cn_mode : cn->cn_kind == CK_DIR ? 0755 : 0644;
+	switch (cn->cn_kind) {
+	case CK_DIR:
+		mk->vm_type = VDIR;
+		break;
+	case CK_FILE:
+		mk->vm_type = VREG;
+		break;
+	case CK_SYMLINK:
+		mk->vm_type = VLNK;
+		mk->vm_mode = 0777;
+		mk->vm_target = cn->cn_target;
+		break;
+	case CK_NODE:
+		mk->vm_type = cn->cn_type == 'c'   ? VCHR
+		              : cn->cn_type == 'b' ? VBLK
+		              : cn->cn_type == 'p' ? VFIFO
+		                                   : VSOCK;
+		mk->vm_rdev = makedev(cn->cn_major, cn->cn_minor);
+		break;
+	case CK_WHITEOUT: /* Linux's form: a 0:0 character device */
+		mk->vm_type = VCHR;
+		mk->vm_mode = 0;
+		break;
+	}
+}
+
+/* Lays vp (NULL: a whiteout) over path.  Takes over the reference on vp. */
+static int
+lay_over(struct space *sp, const char *path, struct vnode *vp)
+{
+	struct attach *at = calloc(1, sizeof(*at));
+	char *laid = strdup(path);
+	char **list = reallocarray(sp->sp_laid, sp->sp_nlaid + 1, sizeof(*list));
+	int r = -ENOMEM;
+
+	if (list)
+		sp->sp_laid = list;
+	if (at && laid && list) {
+		at->at_kind = vp ? AT_MOUNT : AT_WHITEOUT;
+		at->at_vp = vp;
+		at->at_path = strdup(path);
+		r = at->at_path ? vfs_attach(&sp->sp_vfs, at) : -ENOMEM;
+	}
+	if (r < 0) {
+		if (at)
+			free(at->at_path);
+		free(at);
+		free(laid);
+		if (vp)
+			vn_unref(vp);
+		return r;
+	}
+	sp->sp_laid[sp->sp_nlaid++] = laid;
+	return 0;
+}
+
+/* The node itself: in its directory, or over it.  *ret_vp has a reference; NULL: a
+ * whiteout that is not a node. */
+static int
+node_create(struct space *sp, const struct conf_node *cn, const struct cred *cr,
+    struct vnode **ret_vp)
+{
+	struct mount *mem = sp->sp_vfs.vfs_mem_root->v_mount;
+	AUTO_VNODE dvp = NULL;
+	struct vnode *vp = NULL;
+	struct vmake mk;
+	struct name n;
+	int r = namei_parent(&sp->sp_vfs, cn->cn_path, true, &dvp, &n);
+
+	if (r < 0)
+		return r;
+	node_make(cn, &mk);
+	if (dvp->v_mount == mem)
+		return vop_make(dvp, &n, &mk, cr, ret_vp);
+	if (cn->cn_kind != CK_WHITEOUT) {
+		r = rumpfs_node_new(mem, &mk, cr, &vp);
+		if (r < 0)
+			return r;
+		vn_ref(vp);
+	}
+	r = lay_over(sp, cn->cn_path, vp);
+	if (r < 0) {
+		if (vp)
+			vn_unref(vp);
+		return r;
+	}
+	*ret_vp = vp;
+	return 0;
+}
+
+static int
+write_content(struct vnode *vp, const struct conf_node *cn)
+{
+	size_t done = 0;
+
+	while (done < cn->cn_content_len) {
+		struct uio u;
+		int r;
+
+		uio_init_buf(&u, cn->cn_content + done, cn->cn_content_len - done, done);
+		r = vop_write(vp, NULL, &u);
+		if (r < 0)
+			return r;
+		if (u.uio_done == 0)
+			return -EIO;
+		done += u.uio_done;
+	}
+	return 0;
+}
+
+/* Owner and permissions exactly as declared, whatever the directory's setgid bit did. */
+static int
+set_owner(struct vnode *vp, const struct conf_node *cn, const struct cred *cr)
+{
+	struct vattr_set vs = {
+	    .vs_valid = VS_UID | VS_GID,
+	    .vs_uid = cn->cn_set_uid ? cn->cn_uid : cr->cr_uid,
+	    .vs_gid = cn->cn_set_gid ? cn->cn_gid : cr->cr_gid,
+	};
+	struct vmake mk;
+	int r = vop_setattr(vp, NULL, &vs, cr);
+
+	if (r < 0 || vp->v_type == VLNK)
+		return r;
+	node_make(cn, &mk);
+	vs.vs_valid = VS_MODE;
+	vs.vs_mode = mk.vm_mode;
+	return vop_setattr(vp, NULL, &vs, cr);
+}
+
+/* 0 or an exit code. */
+static int
+apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
+{
+	AUTO_VNODE vp = NULL;
+	struct etfs_why why = {{0}};
+	int r = node_create(sp, cn, cr, &vp);
+
+	if (r == 0 && cn->cn_host_copy) {
+		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
+		if (r < 0) {
+			complain(
+			    &cn->cn_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+			return EXIT_OBJECT;
+		}
+	} else if (r == 0 && cn->cn_content) {
+		r = write_content(vp, cn);
+	}
+	if (r == 0 && vp)
+		r = set_owner(vp, cn, cr);
+	if (r == 0)
+		return 0;
+	complain(&cn->cn_where,
+	    r == -ENOTDIR  ? "a component of the path is not a directory"
+	    : r == -ENOSPC ? "no room in the in-memory tree ([rumpfs] size, inodes)"
+			   : strerror(-r));
+	return EXIT_CONFIG;
+}
+
+/* All of it. */
+
+struct item {
+	const char *path;
+	unsigned depth;
+	size_t order;
+	const struct conf_node *node; /* one of the two */
+	const struct conf_etfs *key;
+};
+
+static unsigned
+path_depth(const char *path)
+{
+	unsigned n = 0;
+
+	for (; *path; path++)
+		n += path[0] == '/' && path[1];
+	return n;
+}
+
+static int
+by_depth(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->depth != y->depth)
+		return x->depth < y->depth ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
+static int
+apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
+{
+	size_t n = c->c_nnodes + c->c_netfs, k = 0;
+	struct item *items = calloc(n + 1, sizeof(*items));
+	int worst = 0;
+
+	if (!items) {
+		log_msg(LOG_ERR, "out of memory");
+		return EXIT_RUN;
+	}
+	for (size_t i = 0; i < c->c_nnodes; i++, k++)
+		items[k] =
+		    (struct item){.path = c->c_nodes[i].cn_path, .node = &c->c_nodes[i]};
+	for (size_t i = 0; i < c->c_netfs; i++, k++)
+		items[k] =
+		    (struct item){.path = c->c_etfs[i].ce_path, .key = &c->c_etfs[i]};
+	for (k = 0; k < n; k++) {
+		items[k].depth = path_depth(items[k].path);
+		items[k].order = k;
+	}
+	qsort(items, n, sizeof(*items), by_depth);
+	for (k = 0; k < n; k++) {
+		int code;
+
+		if (items[k].node)
+			code = apply_node(sp, items[k].node, cr);
+		else
+			code = apply_key(sp->sp_etfs, items[k].key) < 0 ? EXIT_OBJECT : 0;
+		if (code > worst)
+			worst = code;
+	}
+	free(items);
+	return worst;
+}
+
+int
+space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
+{
+	struct rumpfs_opts ro = {
+	    .ro_size = c->c_size,
+	    .ro_inodes = c->c_inodes,
+	    .ro_mode = c->c_mode,
+	    .ro_uid = c->c_set_uid ? c->c_uid : getuid(),
+	    .ro_gid = c->c_set_gid ? c->c_gid : getgid(),
+	};
+	struct etfs_opts eo = {
+	    .eo_ttl_ns = c->c_attr_timeout_ns,
+	    .eo_rdonly = rdonly || c->c_rdonly,
+	    .eo_no_lock = check,
+	};
+	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
+	struct vnode *root;
+	int r, code;
+
+	memset(sp, 0, sizeof(*sp));
+	r = vfs_init(&sp->sp_vfs);
+	if (r < 0)
+		goto fail;
+	r = rumpfs_new(&sp->sp_vfs, &ro, &root);
+	if (r == 0) {
+		vn_unref(root); /* the namespace has one of its own */
+		r = etfs_new(&sp->sp_vfs, &eo, &sp->sp_etfs);
+	}
+	if (r < 0) {
+		vfs_done(&sp->sp_vfs);
+		goto fail;
+	}
+	code = apply_all(sp, c, &cr);
+	if (code) {
+		space_done(sp);
+		return code;
+	}
+	/* Only after the declared nodes have been made. */
+	if (eo.eo_rdonly)
+		atomic_fetch_or(&sp->sp_vfs.vfs_mem_root->v_mount->mnt_flags, MNT_RDONLY);
+	return 0;
+fail:
+	log_msg(LOG_ERR, "cannot set up the namespace: %s", strerror(-r));
+	return EXIT_RUN;
+}
+
+static void
+close_left(void *obj, void *arg)
+{
+	(void)arg;
+	vop_close(obj);
+}
+
+void
+space_done(struct space *sp)
+{
+	/* Files that were open when the mount went away. */
+	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
+	while (sp->sp_nlaid > 0) {
+		char *path = sp->sp_laid[--sp->sp_nlaid];
+		struct attach *at;
+
+		if (vfs_detach(&sp->sp_vfs, path, &at) == 0) {
+			if (at->at_vp)
+				vn_unref(at->at_vp);
+			free(at->at_path);
+			free(at);
+		}
+		free(path);
+	}
+	free(sp->sp_laid);
+	sp->sp_laid = NULL;
+	etfs_free(sp->sp_etfs);
+	vfs_done(&sp->sp_vfs);
+}
+
+static int
+key_is_live(const struct etfs_info *i, void *arg)
+{
+	(void)arg;
+	return i->ei_missing || i->ei_type == ETFS_DIR ||
+	       i->ei_type == ETFS_DIR_SUBDIRS || !i->ei_window;
+}
+
+bool
+space_is_live(struct space *sp)
+{
+	return etfs_each(sp->sp_etfs, key_is_live, NULL) != 0;
+}

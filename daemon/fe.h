@@ -1,0 +1,126 @@
+/*
+ * The FUSE front end: kernel requests to vops and back.
+ *
+ * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents) and
+ * fe_readdir.c.  A node id becomes a vnode by fe_node(), a file handle an open file by
+ * fe_file(); neither is ever a pointer on the wire, and one that is not known is ESTALE
+ * or EBADF.
+ *
+ * References.  A vnode that goes to the kernel in a reply carries one reference, made the
+ * kernel's (vn_lookup_given) before the reply, since a forget for it may arrive before
+ * the reply function has returned, and taken back (vn_forget) if the reply fails.  An
+ * open file whose reply fails is closed.  No lock is held during a reply: the vop
+ * wrappers return with none.
+ *
+ * Memory.  Each worker thread has one set of buffers (struct fe_bufs), made at its first
+ * request that needs them and freed with the thread.  Requests allocate nothing else.
+ */
+#ifndef RF_DAEMON_FE_H
+#define RF_DAEMON_FE_H
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 314
+#endif
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vfs/vop.h"
+
+/* What is counted.  The names are in fe_reply.c. */
+enum fe_op {
+	FE_LOOKUP,
+	FE_FORGET,
+	FE_GETATTR,
+	FE_SETATTR,
+	FE_READLINK,
+	FE_MKNOD,
+	FE_MKDIR,
+	FE_UNLINK,
+	FE_RMDIR,
+	FE_SYMLINK,
+	FE_RENAME,
+	FE_LINK,
+	FE_OPEN,
+	FE_CREATE,
+	FE_READ,
+	FE_WRITE,
+	FE_FLUSH,
+	FE_RELEASE,
+	FE_FSYNC,
+	FE_OPENDIR,
+	FE_READDIR,
+	FE_READDIRPLUS,
+	FE_RELEASEDIR,
+	FE_FSYNCDIR,
+	FE_STATFS,
+	FE_SETXATTR,
+	FE_GETXATTR,
+	FE_LISTXATTR,
+	FE_REMOVEXATTR,
+	FE_ACCESS,
+	FE_FALLOCATE,
+	FE_LSEEK,
+	FE_IOCTL,
+	FE_NOPS
+};
+
+/* The user data of the FUSE session. */
+struct fe {
+	struct vfs *fe_vfs; /* c */
+	/* c: some contents can change behind the kernel (a living host file, a host
+	 * directory): it is to look at mtime and size before it trusts its pages */
+	bool fe_live;
+	pthread_key_t fe_bufs_key;   /* c */
+	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
+	void *fe_ready_arg;
+	_Atomic uint64_t fe_count[FE_NOPS]; /* a */
+	_Atomic uint64_t fe_errors;         /* a: replies that were an error */
+};
+
+/* 0 or -errno. */
+int fe_init(struct fe *fe, struct vfs *v);
+void fe_done(struct fe *fe);
+const char *fe_op_name(enum fe_op op);
+
+/* All requests (fe_ops.c). */
+extern const struct fuse_lowlevel_ops fe_ops;
+
+#define FE_DATA_MAX (1u << 20)   /* the largest read or write that is negotiated */
+#define FE_DIR_MAX  (256u << 10) /* the largest part of a listing */
+
+/* A worker thread's buffers. */
+struct fe_bufs {
+	char *fb_data; /* FE_DATA_MAX bytes, page-aligned */
+	char *fb_dir;  /* FE_DIR_MAX bytes, page-aligned: listings from the vnode layer */
+};
+
+/* Requests of the other files. */
+void fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+    struct fuse_file_info *fi);
+void fe_read(
+    fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
+    struct fuse_file_info *fi);
+void fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fe_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fe_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+    struct fuse_file_info *fi);
+void fe_lseek(
+    fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+void fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+    struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
+    size_t out_len);
+void fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fe_readdir(
+    fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fe_readdirplus(
+    fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void fe_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+#endif

@@ -1,0 +1,314 @@
+/*
+ * The front end's requests for contents: open files, reading, writing (fe.h).
+ *
+ * Reading.  A vop either copies into the thread's buffer or lends a window of a host
+ * file. A large window is spliced from the host file to the kernel; below SPLICE_MIN a
+ * pread into the thread's buffer is faster than the two splices, and libfuse would
+ * allocate for it.
+ *
+ * Writing.  The data are in memory, or in a pipe that libfuse has spliced the request
+ * into.  In the second case the vop pulls them from there.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "daemon/fe_reply.h"
+
+#define SPLICE_MIN (128u << 10)
+#define SPLICE_MAX (FE_DATA_MAX - (64u << 10))
+
+/* What the kernel is to do with the pages of a file. */
+static void
+caching(struct fuse_file_info *fi, const struct vnode *vp)
+{
+	const struct mount *mp = vp->v_mount;
+
+	fi->direct_io = (atomic_load(&mp->mnt_flags) & MNT_NOCACHE) != 0;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
+	/* Windows do not grow, so writes to one need no order. */
+	fi->parallel_direct_writes = fi->direct_io;
+#endif
+	/* In memory nothing changes but through the kernel, and there is nothing to
+	 * flush. */
+	fi->keep_cache = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
+	fi->noflush = fi->keep_cache;
+}
+
+void
+fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_OPEN);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f;
+	struct cred cr;
+	int r;
+
+	fe_cred(req, &cr);
+	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	if (r < 0) {
+		fe_error(req, r);
+		return;
+	}
+	fi->fh = f->f_id;
+	caching(fi, vp);
+	if (fuse_reply_open(req, fi) < 0)
+		vop_close(f); /* no release will come */
+}
+
+void
+fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+    struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_CREATE);
+	struct vnode *dvp = fe_node(fe, parent), *vp;
+	struct vmake mk = {.vm_type = VREG, .vm_mode = mode & 07777};
+	struct fuse_entry_param e;
+	struct file *f;
+	struct name n;
+	struct cred cr;
+	int r = dvp ? name_init(&n, name) : -ESTALE;
+
+	fe_cred(req, &cr);
+	if (r == 0)
+		r = vop_create(dvp, &n, &mk, fi->flags, &cr, &vp, &f);
+	if (r < 0) {
+		fe_error(req, r);
+		return;
+	}
+	r = fe_entry_fill(&e, dvp, vp);
+	if (r < 0) {
+		vop_close(f);
+		vn_unref(vp);
+		fe_error(req, r);
+		return;
+	}
+	fi->fh = f->f_id;
+	caching(fi, vp);
+	vn_lookup_given(vp);
+	if (fuse_reply_create(req, &e, fi) < 0) {
+		vop_close(f);
+		vn_forget(vp, 1);
+	}
+}
+
+/* Sends what a read has found: from the buffer, or from the window it was lent. */
+static void
+reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u)
+{
+	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
+	struct fuse_bufvec dst = FUSE_BUFVEC_INIT(u->uio_done);
+	ssize_t n;
+
+	if (u->uio_fd < 0 || u->uio_done == 0) {
+		(void)fuse_reply_buf(req, fb->fb_data, u->uio_done);
+		return;
+	}
+	src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	src.buf[0].fd = u->uio_fd;
+	src.buf[0].pos = (off_t)u->uio_fdoff;
+	if (u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX) {
+		/* If it cannot be sent, libfuse has replied with the error. */
+		(void)fuse_reply_data(req, &src, FUSE_BUF_SPLICE_MOVE);
+		return;
+	}
+	dst.buf[0].mem = fb->fb_data;
+	n = fuse_buf_copy(&dst, &src, 0);
+	if (n < 0)
+		fe_error(req, (int)n);
+	else
+		(void)fuse_reply_buf(req, fb->fb_data, (size_t)n);
+}
+
+void
+fe_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_READ);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f = fe_file(fe, fi);
+	struct fe_bufs *fb = fe_bufs(fe);
+	struct uio u;
+	int r;
+
+	if (!vp || !f || !fb) {
+		fe_error(req, !vp ? -ESTALE : !f ? -EBADF : -ENOMEM);
+		return;
+	}
+	if (size > FE_DATA_MAX)
+		size = FE_DATA_MAX;
+	uio_init_buf(&u, fb->fb_data, size, (uint64_t)off);
+	r = vop_read(vp, f, &u);
+	if (r < 0)
+		fe_error(req, r);
+	else
+		reply_read(req, fb, &u);
+}
+
+/* The next n bytes of the request to where dst says.  fuse_buf_copy() goes on where it
+ * stopped, because it counts in the source. */
+static ssize_t
+pull(struct uio *u, struct fuse_bufvec *dst)
+{
+	return fuse_buf_copy(dst, u->uio_arg, FUSE_BUF_SPLICE_MOVE);
+}
+
+static ssize_t
+pull_mem(struct uio *u, void *to, size_t n)
+{
+	struct fuse_bufvec dst = FUSE_BUFVEC_INIT(n);
+
+	dst.buf[0].mem = to;
+	return pull(u, &dst);
+}
+
+static ssize_t
+pull_fd(struct uio *u, int fd, uint64_t off, size_t n)
+{
+	struct fuse_bufvec dst = FUSE_BUFVEC_INIT(n);
+
+	dst.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	dst.buf[0].fd = fd;
+	dst.buf[0].pos = (off_t)off;
+	return pull(u, &dst);
+}
+
+void
+fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
+    struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_WRITE);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f = fe_file(fe, fi);
+	struct uio u;
+	int r;
+
+	if (!vp || !f) {
+		fe_error(req, !vp ? -ESTALE : -EBADF);
+		return;
+	}
+	uio_init_buf(&u, NULL, fuse_buf_size(in), (uint64_t)off);
+	if (in->count == 1 && !(in->buf[0].flags & FUSE_BUF_IS_FD)) {
+		u.uio_buf = in->buf[0].mem;
+	} else {
+		u.uio_pull_mem = pull_mem;
+		u.uio_pull_fd = pull_fd;
+		u.uio_arg = in;
+	}
+	/* The flags are those of the file at this write.  A page that comes back from a
+	 * mapping has its place, whatever file it comes through. */
+	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
+	r = vop_write(vp, f, &u);
+	if (r < 0 && u.uio_done == 0)
+		fe_error(req, r);
+	else
+		(void)fuse_reply_write(req, u.uio_done);
+}
+
+void
+fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_FLUSH);
+	struct file *f = fe_file(fe, fi);
+
+	(void)ino;
+	fe_error(req, f ? vop_flush(f) : -EBADF);
+}
+
+void
+fe_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_RELEASE);
+	struct file *f = fe_file(fe, fi);
+
+	(void)ino;
+	if (f)
+		vop_close(f);
+	fe_error(req, f ? 0 : -EBADF);
+}
+
+void
+fe_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_FSYNC);
+	struct vnode *vp = fe_node(fe, ino);
+
+	fe_error(req, vp ? vop_fsync(vp, fe_file(fe, fi), datasync != 0) : -ESTALE);
+}
+
+void
+fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+    struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_FALLOCATE);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f = fe_file(fe, fi);
+
+	if (!vp || !f)
+		fe_error(req, !vp ? -ESTALE : -EBADF);
+	else
+		fe_error(req, vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len));
+}
+
+void
+fe_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_LSEEK);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f = fe_file(fe, fi);
+	uint64_t at;
+	int r;
+
+	if (!vp || !f)
+		r = !vp ? -ESTALE : -EBADF;
+	else if (off < 0)
+		r = -ENXIO; /* as lseek(2) for SEEK_DATA and SEEK_HOLE */
+	else
+		r = vop_seek(vp, f, (uint64_t)off, whence, &at);
+	if (r < 0)
+		fe_error(req, r);
+	else
+		(void)fuse_reply_lseek(req, (off_t)at);
+}
+
+/*
+ * The kernel moves an ioctl's argument by the size that is coded into the command.
+ * BLKSSZGET, BLKPBSZGET and BLKDISCARD are older than that coding and have none: nothing
+ * would reach the caller's variable.  Success with the variable unset is worse than
+ * ENOTTY.
+ */
+static bool
+argument_is_lost(unsigned cmd)
+{
+	return cmd == BLKSSZGET || cmd == BLKPBSZGET || cmd == BLKDISCARD;
+}
+
+void
+fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+    struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
+    size_t out_len)
+{
+	struct fe *fe = fe_begin(req, FE_IOCTL);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f = fe_file(fe, fi);
+	char out[256];
+	int r;
+
+	(void)arg;
+	(void)flags;
+	if (!vp || !f) {
+		fe_error(req, !vp ? -ESTALE : -EBADF);
+		return;
+	}
+	if (argument_is_lost(cmd) || out_len > sizeof(out)) {
+		fe_error(req, -ENOTTY);
+		return;
+	}
+	memset(out, 0, sizeof(out));
+	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len);
+	if (r < 0)
+		fe_error(req, r);
+	else
+		(void)fuse_reply_ioctl(req, r, out, out_len);
+}

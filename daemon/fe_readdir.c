@@ -1,0 +1,239 @@
+/*
+ * The front end's listings (fe.h).
+ *
+ * The vnode layer lists into the thread's fb_dir as packed records; here they become
+ * FUSE's entries in fb_data.  A record is never shorter than the plain FUSE entry of the
+ * same name, so a plain listing fetches nothing in vain.  An entry with attributes
+ * (readdirplus) is up to five times as long as its record; such a listing is fetched in
+ * rounds, each a fifth of the room that is left.
+ *
+ * References.  Each entry of a readdirplus that carries a node id carries one lookup
+ * reference.  The vnodes are remembered until the reply is sent: if it fails, all of them
+ * are given back.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/fe_reply.h"
+
+/* The longest entry of a readdirplus: its head, and a name of 255 bytes. */
+#define PLUS_HEAD 152
+#define PLUS_MAX  (PLUS_HEAD + 256)
+/* The longest record. */
+#define RECORD_MAX 288
+/* Where in fb_data the vnodes of a reply are remembered: behind the reply. */
+#define GIVEN_AT  FE_DIR_MAX
+#define GIVEN_MAX (FE_DIR_MAX / PLUS_HEAD + 1)
+
+_Static_assert(GIVEN_AT + GIVEN_MAX * sizeof(struct vnode *) <= FE_DATA_MAX,
+    "the vnodes fit behind the reply");
+
+void
+fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_OPENDIR);
+	struct vnode *vp = fe_node(fe, ino);
+	struct file *f;
+	struct cred cr;
+	int r;
+
+	fe_cred(req, &cr);
+	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	if (r < 0) {
+		fe_error(req, r);
+		return;
+	}
+	fi->fh = f->f_id;
+	if (fuse_reply_open(req, fi) < 0)
+		vop_close(f);
+}
+
+void
+fe_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_RELEASEDIR);
+	struct file *f = fe_file(fe, fi);
+
+	(void)ino;
+	if (f)
+		vop_close(f);
+	fe_error(req, f ? 0 : -EBADF);
+}
+
+void
+fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_FSYNCDIR);
+	struct vnode *vp = fe_node(fe, ino);
+
+	fe_error(req, vp ? vop_fsync(vp, fe_file(fe, fi), datasync != 0) : -ESTALE);
+}
+
+void
+fe_readdir(
+    fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_READDIR);
+	struct file *f = fe_file(fe, fi);
+	struct fe_bufs *fb = fe_bufs(fe);
+	struct dirbuf db = {.db_cookie = (uint64_t)off};
+	size_t used = 0;
+	int r;
+
+	(void)ino;
+	if (!f || !fb) {
+		fe_error(req, !f ? -EBADF : -ENOMEM);
+		return;
+	}
+	if (size > FE_DIR_MAX)
+		size = FE_DIR_MAX;
+	db.db_base = fb->fb_dir;
+	db.db_cap = size;
+	r = vop_readdir(f, &db);
+	if (r < 0) {
+		fe_error(req, r);
+		return;
+	}
+	for (struct dirrec *dr = dirbuf_next(&db, NULL); dr; dr = dirbuf_next(&db, dr)) {
+		struct stat st = {
+		    .st_ino = dr->dr_ino,
+		    .st_mode = (mode_t)dr->dr_type << 12,
+		};
+		size_t n = fuse_add_direntry(req, fb->fb_data + used, size - used,
+		    dr->dr_name, &st, (off_t)dr->dr_cookie);
+
+		if (n > size - used)
+			break;
+		used += n;
+	}
+	(void)fuse_reply_buf(req, fb->fb_data, used);
+}
+
+/* A readdirplus in the making. */
+struct plus {
+	fuse_req_t p_req;
+	struct vnode *p_dvp;
+	char *p_buf;
+	size_t p_size, p_used;
+	struct vnode **p_given; /* each with the lookup that its entry carries */
+	size_t p_ngiven;
+};
+
+static bool
+is_dots(const struct dirrec *dr)
+{
+	return dr->dr_name[0] == '.' &&
+	       (dr->dr_namelen == 1 || (dr->dr_namelen == 2 && dr->dr_name[1] == '.'));
+}
+
+/* The vnode of an entry, with a reference, or NULL: it has gone, or cannot be had. */
+static struct vnode *
+entry_vnode(const struct plus *p, struct dirrec *dr)
+{
+	struct vnode *vp = dr->dr_vp;
+	struct name n;
+
+	dr->dr_vp = NULL;
+	if (vp || is_dots(dr))
+		return vp;
+	if (name_init_len(&n, dr->dr_name, dr->dr_namelen) < 0 ||
+	    vop_lookup(p->p_dvp, &n, &vp) < 0)
+		return NULL;
+	return vp;
+}
+
+/* Appends an entry.  False: no room. */
+static bool
+add_plus(struct plus *p, struct dirrec *dr)
+{
+	struct vnode *vp = entry_vnode(p, dr);
+	struct fuse_entry_param e;
+	size_t n, room = p->p_size - p->p_used;
+
+	if (!vp || fe_entry_fill(&e, p->p_dvp, vp) < 0) {
+		/* Node id 0: a name without a lookup.  The kernel will ask if it is used.
+		 */
+		if (vp)
+			vn_unref(vp);
+		vp = NULL;
+		memset(&e, 0, sizeof(e));
+		e.attr.st_ino = dr->dr_ino;
+		e.attr.st_mode = (mode_t)dr->dr_type << 12;
+	}
+	n = fuse_add_direntry_plus(
+	    p->p_req, p->p_buf + p->p_used, room, dr->dr_name, &e, (off_t)dr->dr_cookie);
+	if (n > room) {
+		if (vp)
+			vn_unref(vp);
+		return false;
+	}
+	p->p_used += n;
+	if (vp) {
+		vn_lookup_given(vp);
+		p->p_given[p->p_ngiven++] = vp;
+	}
+	return true;
+}
+
+/* One round: fetches records after *cookie and appends them.  0 at the end or when there
+ * is no more room, 1 if there may be more, or -errno. */
+static int
+add_round(struct plus *p, struct file *f, struct fe_bufs *fb, uint64_t *cookie)
+{
+	size_t cap = (p->p_size - p->p_used) / 5;
+	struct dirbuf db = {
+	    .db_base = fb->fb_dir,
+	    .db_cap = cap < RECORD_MAX ? RECORD_MAX : cap,
+	    .db_cookie = *cookie,
+	    .db_want_vnodes = true,
+	};
+	struct dirrec *dr;
+	int r = vop_readdir(f, &db);
+
+	if (r < 0)
+		return r;
+	for (dr = dirbuf_next(&db, NULL); dr; dr = dirbuf_next(&db, dr)) {
+		*cookie = dr->dr_cookie;
+		if (!add_plus(p, dr)) {
+			dirbuf_release(&db, dr);
+			return 0;
+		}
+	}
+	return db.db_full && db.db_used > 0 ? 1 : 0;
+}
+
+void
+fe_readdirplus(
+    fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, FE_READDIRPLUS);
+	struct file *f = fe_file(fe, fi);
+	struct fe_bufs *fb = fe_bufs(fe);
+	uint64_t cookie = (uint64_t)off;
+	struct plus p;
+	int r;
+
+	(void)ino;
+	if (!f || !fb) {
+		fe_error(req, !f ? -EBADF : -ENOMEM);
+		return;
+	}
+	p = (struct plus){
+	    .p_req = req,
+	    .p_dvp = f->f_vp,
+	    .p_buf = fb->fb_data,
+	    .p_size = size > FE_DIR_MAX ? FE_DIR_MAX : size,
+	    .p_given = (struct vnode **)(fb->fb_data + GIVEN_AT),
+	};
+	do
+		r = add_round(&p, f, fb, &cookie);
+	while (r > 0 && p.p_size - p.p_used >= PLUS_MAX);
+	/* What has been listed before an error is good; the error comes again. */
+	if (r < 0 && p.p_used == 0) {
+		fe_error(req, r);
+		return;
+	}
+	if (fuse_reply_buf(req, p.p_buf, p.p_used) < 0)
+		for (size_t i = 0; i < p.p_ngiven; i++)
+			vn_forget(p.p_given[i], 1);
+}

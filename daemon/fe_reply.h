@@ -1,0 +1,37 @@
+/*
+ * Replies, and what every request of the front end needs (fe.h).  Errors are 0 or -errno
+ * up to here; the sign is turned once, in fe_error().
+ */
+#ifndef RF_DAEMON_FE_REPLY_H
+#define RF_DAEMON_FE_REPLY_H
+
+#include "daemon/fe.h"
+
+/* The begin of every request: counts it. */
+struct fe *fe_begin(fuse_req_t req, enum fe_op op);
+/* The vnode of a node id, lent, or NULL (ESTALE). */
+struct vnode *fe_node(const struct fe *fe, fuse_ino_t ino);
+/* The open file of fi, lent, or NULL: none given, or not known (EBADF). */
+struct file *fe_file(const struct fe *fe, const struct fuse_file_info *fi);
+/* Who asks. */
+void fe_cred(fuse_req_t req, struct cred *ret);
+/* This thread's buffers, or NULL: no memory. */
+struct fe_bufs *fe_bufs(struct fe *fe);
+
+/* Replies with r: 0 or -errno. */
+void fe_error(fuse_req_t req, int r);
+
+/* Seconds, as libfuse wants them. */
+double fe_ttl(const struct mount *mp);
+void fe_stat(struct stat *ret, const struct vattr *va);
+/* Fills *e for vp found in dvp.  0 or -errno; takes no reference. */
+int fe_entry_fill(struct fuse_entry_param *e, const struct vnode *dvp, struct vnode *vp);
+
+/* Replies with the entry vp of dvp and takes over the caller's reference on vp. */
+void fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp);
+/* Replies that a name of dvp does not exist, for as long as that can be known. */
+void fe_no_entry(fuse_req_t req, const struct vnode *dvp);
+/* Replies with the attributes of vp (f may be NULL). */
+void fe_attr(fuse_req_t req, struct vnode *vp, struct file *f);
+
+#endif

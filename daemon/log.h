@@ -1,0 +1,26 @@
+/*
+ * The log: stderr while a person is watching, syslog(3) once the daemon is detached.
+ *
+ * Only daemon/ logs; the layers below return errors and trace.  Where lines go and how
+ * many of them is the only state of the process that is not in struct session.
+ */
+#ifndef RF_DAEMON_LOG_H
+#define RF_DAEMON_LOG_H
+
+#include <syslog.h>
+
+/* Lines of lower priority than this are dropped (LOG_INFO; LOG_DEBUG with -d). */
+void log_init(int level);
+/* From here on to the system's log, facility daemon. */
+void log_to_syslog(void);
+
+/* One line, without a newline; on stderr "rumpfuse: " goes before it.  prio: LOG_ERR … */
+void log_msg(int prio, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A finished line that says itself where it belongs (FILE:LINE: …): nothing is put before
+ * it. */
+void log_text(int prio, const char *text);
+
+/* trace_sink of -d: one line on stderr. */
+void log_trace(const char *line);
+
+#endif

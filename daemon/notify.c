@@ -1,0 +1,162 @@
+/*
+ * Telling the kernel (notify.h).
+ */
+#include "daemon/notify.h"
+
+#define FUSE_USE_VERSION 314
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+
+struct note {
+	struct note *no_next;
+	uint64_t no_id;  /* the inode, or the directory of the name */
+	uint16_t no_len; /* 0: the inode itself */
+	char no_name[];
+};
+
+static void
+put_note(struct notify *nt, struct note *no)
+{
+	bool taken;
+
+	pthread_mutex_lock(&nt->nt_mtx);
+	taken = nt->nt_running;
+	if (taken) {
+		*nt->nt_tail = no;
+		nt->nt_tail = &no->no_next;
+		pthread_cond_signal(&nt->nt_cond);
+	}
+	pthread_mutex_unlock(&nt->nt_mtx);
+	if (!taken)
+		free(no);
+}
+
+static void
+note_new(struct notify *nt, const struct vnode *vp, const struct name *n)
+{
+	size_t len = n ? n->n_len : 0;
+	struct note *no = malloc(sizeof(*no) + len + 1);
+
+	if (!no) {
+		log_msg(LOG_WARNING,
+		    "out of memory: the kernel may show an old name until "
+		    "its time is up");
+		return;
+	}
+	no->no_next = NULL;
+	no->no_id = vfs_node_id(nt->nt_vfs, vp);
+	no->no_len = (uint16_t)len;
+	if (n)
+		memcpy(no->no_name, n->n_ptr, len);
+	no->no_name[len] = '\0';
+	put_note(nt, no);
+}
+
+static void
+entry_changed(void *arg, struct vnode *dvp, const struct name *n)
+{
+	note_new(arg, dvp, n);
+	/* The directory's own times and link count, and its pages of a listing. */
+	note_new(arg, dvp, NULL);
+}
+
+static void
+inode_changed(void *arg, struct vnode *vp)
+{
+	note_new(arg, vp, NULL);
+}
+
+static void
+send_note(struct fuse_session *se, const struct note *no)
+{
+	if (no->no_len)
+		fuse_lowlevel_notify_inval_entry(se, no->no_id, no->no_name, no->no_len);
+	else
+		fuse_lowlevel_notify_inval_inode(se, no->no_id, 0, 0);
+}
+
+static void *
+notify_run(void *arg)
+{
+	struct notify *nt = arg;
+
+	pthread_mutex_lock(&nt->nt_mtx);
+	for (;;) {
+		struct note *no = nt->nt_first;
+
+		if (!no && nt->nt_stop)
+			break;
+		if (!no) {
+			pthread_cond_wait(&nt->nt_cond, &nt->nt_mtx);
+			continue;
+		}
+		nt->nt_first = no->no_next;
+		if (!nt->nt_first)
+			nt->nt_tail = &nt->nt_first;
+		pthread_mutex_unlock(&nt->nt_mtx);
+		send_note(nt->nt_se, no);
+		free(no);
+		pthread_mutex_lock(&nt->nt_mtx);
+	}
+	pthread_mutex_unlock(&nt->nt_mtx);
+	return NULL;
+}
+
+static const struct vfs_notify_ops notify_ops = {
+    .entry = entry_changed,
+    .inode = inode_changed,
+};
+
+void
+notify_init(struct notify *nt, struct vfs *v)
+{
+	memset(nt, 0, sizeof(*nt));
+	pthread_mutex_init(&nt->nt_mtx, NULL);
+	pthread_cond_init(&nt->nt_cond, NULL);
+	nt->nt_tail = &nt->nt_first;
+	nt->nt_vfs = v;
+	v->vfs_notify = &notify_ops;
+	v->vfs_notify_arg = nt;
+}
+
+int
+notify_start(struct notify *nt, struct fuse_session *se)
+{
+	int r;
+
+	nt->nt_se = se;
+	r = pthread_create(&nt->nt_thread, NULL, notify_run, nt);
+	if (r != 0)
+		return -r;
+	pthread_mutex_lock(&nt->nt_mtx);
+	nt->nt_running = true;
+	pthread_mutex_unlock(&nt->nt_mtx);
+	return 0;
+}
+
+void
+notify_stop(struct notify *nt)
+{
+	bool was;
+
+	pthread_mutex_lock(&nt->nt_mtx);
+	was = nt->nt_running;
+	nt->nt_running = false;
+	nt->nt_stop = true;
+	pthread_cond_signal(&nt->nt_cond);
+	pthread_mutex_unlock(&nt->nt_mtx);
+	if (was)
+		pthread_join(nt->nt_thread, NULL);
+}
+
+void
+notify_done(struct notify *nt)
+{
+	notify_stop(nt);
+	pthread_cond_destroy(&nt->nt_cond);
+	pthread_mutex_destroy(&nt->nt_mtx);
+}

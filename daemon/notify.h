@@ -1,0 +1,47 @@
+/*
+ * Telling the kernel that names or attributes it has cached are no longer good.
+ *
+ * Whoever changes the namespace (a key added or removed, a pending name that appears)
+ * only puts a note into a queue; a thread that serves no request sends them.  Sending
+ * from a request would deadlock: the kernel takes the directory's lock for it, which the
+ * request's own caller may hold.
+ *
+ * Notes hold node ids and names, no vnodes.  An id that the kernel does not know, or has
+ * forgotten by the time, is refused by the kernel and nothing happens.
+ *
+ * Locking: nt_mtx guards the queue and the flags; nothing is taken below it.
+ */
+#ifndef RF_DAEMON_NOTIFY_H
+#define RF_DAEMON_NOTIFY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vfs/mount.h"
+
+struct fuse_session;
+struct note;
+
+struct notify {
+	struct vfs *nt_vfs;         /* c */
+	struct fuse_session *nt_se; /* m: NULL before the start */
+	pthread_t nt_thread;
+	pthread_mutex_t nt_mtx;
+	pthread_cond_t nt_cond;
+	struct note *nt_first, **nt_tail; /* m */
+	bool nt_running;                  /* m: notes are taken */
+	bool nt_stop;                     /* m: the thread ends when the queue is empty */
+};
+
+/* Puts itself in place as v's notifier.  Notes are dropped until it is started: the
+ * kernel knows nothing as yet. */
+void notify_init(struct notify *nt, struct vfs *v);
+/* Starts the thread.  0 or -errno. */
+int notify_start(struct notify *nt, struct fuse_session *se);
+/* Sends what is queued and ends the thread; later notes are dropped.  Requests must still
+ * be served meanwhile, or the connection be gone.  May be called again. */
+void notify_stop(struct notify *nt);
+void notify_done(struct notify *nt);
+
+#endif

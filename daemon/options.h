@@ -1,0 +1,61 @@
+/*
+ * The command line: from argv to plain values.
+ *
+ *   rumpfuse [options] CONFIG MOUNTPOINT
+ *   rumpfuse [options] -k KEY=HOST[,…] … [CONFIG|none] MOUNTPOINT
+ *   rumpfuse --check CONFIG
+ *
+ * Nothing here looks at the objects that are named.  Host paths are made absolute,
+ * because the daemon leaves its working directory and reads the configuration again on
+ * reload. Strings are copies or point into argv.
+ */
+#ifndef RF_DAEMON_OPTIONS_H
+#define RF_DAEMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit codes (rumpfuse(8)). */
+enum {
+	EXIT_OK = 0,
+	EXIT_USAGE = 1,
+	EXIT_CONFIG = 2,
+	EXIT_OBJECT = 3, /* a host object is missing or refused */
+	EXIT_MOUNT = 4,
+	EXIT_RUN = 5,
+};
+
+#define MOUNT_OPTS_MAX 16
+
+struct options {
+	const char *o_source; /* the configuration as given, or "none" */
+	char *o_config;       /* its absolute path; NULL: none, an empty in-memory tree */
+	const char *o_mountpoint; /* as given, or NULL: the configuration's */
+	char **o_keys;            /* the texts of -k, their host paths made absolute */
+	size_t o_nkeys;
+	size_t o_nowned; /* of them, allocated */
+	bool o_foreground, o_debug, o_single, o_clone_fd, o_check;
+	/* -o */
+	bool o_rdonly, o_allow_other;
+	unsigned o_max_threads; /* 0: the configuration's */
+	char *o_fsname;         /* or NULL: the configuration as given */
+	char *o_subtype;        /* or NULL: rumpfuse */
+	/* Words for the mount itself (noatime, nosuid …): static strings, each once, the
+	 * last of two that contradict one another. */
+	const char *o_mount[MOUNT_OPTS_MAX];
+	size_t o_nmount;
+};
+
+enum options_next {
+	OPTIONS_RUN,  /* go on */
+	OPTIONS_DONE, /* help, version: printed; exit with EXIT_OK */
+	OPTIONS_BAD,  /* printed why; exit with EXIT_USAGE */
+};
+
+enum options_next options_parse(struct options *o, int argc, char **argv);
+void options_done(struct options *o);
+
+/* Is this mount word in o_mount? */
+bool options_mount_has(const struct options *o, const char *word);
+
+#endif

@@ -1,0 +1,321 @@
+/*
+ * A session (session.h).
+ */
+#include "daemon/session.h"
+
+#include <errno.h>
+#include <fuse_log.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/mnttab.h"
+#include "daemon/options.h"
+#include "vfs/trace.h"
+
+#define THREADS_MIN 8
+#define THREADS_MAX 64
+
+/* libfuse's messages are ours.  Its levels are syslog's; a newline ends each. */
+static void
+from_libfuse(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	char text[512];
+	size_t n;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	n = strlen(text);
+	if (n > 0 && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	log_msg((int)level, "%s", text);
+}
+
+static int
+add_opt(char **opts, const char *text)
+{
+	return fuse_opt_add_opt_escaped(opts, text);
+}
+
+/* name=value, whatever characters value has. */
+static int
+add_value(char **opts, const char *name, const char *value)
+{
+	char *text = NULL;
+	int r = asprintf(&text, "%s=%s", name, value) < 0 ? -1 : add_opt(opts, text);
+
+	free(text);
+	return r;
+}
+
+/*
+ * The mount options for libfuse, allocated.  It would mount nosuid and nodev for
+ * everybody; as root, files behave as on any mount unless asked otherwise, so that a
+ * declared /dev/null works.
+ */
+static char *
+mount_options(const struct session *s)
+{
+	const struct options *o = s->s_opt;
+	char *opts = NULL;
+	int r = add_opt(&opts, "default_permissions");
+
+	r |= add_value(&opts, "fsname", s->s_source);
+	r |= add_value(&opts, "subtype", o->o_subtype ? o->o_subtype : "rumpfuse");
+	if (o->o_rdonly || s->s_conf->c_rdonly)
+		r |= add_opt(&opts, "ro");
+	if (o->o_allow_other || s->s_conf->c_allow_other)
+		r |= add_opt(&opts, "allow_other");
+	if (geteuid() == 0 && !options_mount_has(o, "nodev"))
+		r |= add_opt(&opts, "dev");
+	if (geteuid() == 0 && !options_mount_has(o, "nosuid"))
+		r |= add_opt(&opts, "suid");
+	for (size_t i = 0; i < o->o_nmount; i++)
+		r |= add_opt(&opts, o->o_mount[i]);
+	if (r != 0) {
+		free(opts);
+		return NULL;
+	}
+	return opts;
+}
+
+static struct fuse_session *
+new_session(struct session *s)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_session *se = NULL;
+	char *opts = mount_options(s);
+
+	if (!opts || fuse_opt_add_arg(&args, "rumpfuse") != 0 ||
+	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
+		log_msg(LOG_ERR, "out of memory");
+	else
+		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+	fuse_opt_free_args(&args);
+	free(opts);
+	return se;
+}
+
+/* The kernel has said hello (called by a worker). */
+static void
+ready(void *arg)
+{
+	struct session *s = arg;
+
+	background_ready(&s->s_bg);
+	log_msg(LOG_INFO, "%s mounted on %s", s->s_source, s->s_mountpoint);
+}
+
+static unsigned
+thread_count(const struct session *s)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (s->s_opt->o_single)
+		return 1;
+	if (s->s_opt->o_max_threads)
+		return s->s_opt->o_max_threads;
+	if (s->s_conf->c_threads)
+		return s->s_conf->c_threads;
+	/* Threads wait for the host's disks, so more of them than processors are of use.
+	 */
+	if (cpus < THREADS_MIN / 2)
+		return THREADS_MIN;
+	return cpus * 2 > THREADS_MAX ? THREADS_MAX : (unsigned)cpus * 2;
+}
+
+/* Serves until unmounted or told to stop.  0 or -errno. */
+static int
+loop(struct session *s)
+{
+	struct fuse_loop_config *cfg = fuse_loop_cfg_create();
+	int r;
+
+	if (!cfg)
+		return -ENOMEM;
+	/* One thread is a loop of several with one worker, so that ending is the same. */
+	fuse_loop_cfg_set_max_threads(cfg, thread_count(s));
+	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
+	r = fuse_session_loop_mt(s->s_se, cfg);
+	fuse_loop_cfg_destroy(cfg);
+	return r > 0 ? 0 : r;
+}
+
+/*
+ * Takes the mount away if it is still there.  libfuse's own unmounting goes by the path and
+ * could hit somebody else's mount there.  It is asked to clean up only when the connection
+ * is dead, which it notices and leaves the path alone, or when the path has no mount.
+ */
+static void
+unmount(struct session *s)
+{
+	struct pollfd pfd = {.fd = fuse_session_fd(s->s_se)};
+	struct mnttab_entry e;
+	int r;
+
+	if (mnttab_is(s->s_mountpoint, s->s_dev))
+		(void)mnttab_unmount(s->s_mountpoint, true);
+	mnttab_abort(s->s_dev);
+	r = mnttab_at(s->s_mountpoint, &e);
+	if (r == 0)
+		mnttab_entry_done(&e);
+	if (r == -ENOENT || (poll(&pfd, 1, 0) == 1 && pfd.revents & POLLERR))
+		fuse_session_unmount(s->s_se);
+}
+
+/* Mounted: everything from here to the unmounting.  An exit code. */
+static int
+serve(struct session *s)
+{
+	struct mnttab_entry e;
+	int r = mnttab_at(s->s_mountpoint, &e), code = EXIT_OK;
+
+	if (r == 0) {
+		s->s_dev = e.me_dev;
+		mnttab_entry_done(&e);
+		r = etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
+	}
+	if (r == 0)
+		r = notify_start(&s->s_notify, s->s_se);
+	if (r == 0)
+		r = signals_start(s);
+	if (r < 0) {
+		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		unmount(s);
+		notify_stop(&s->s_notify);
+		return EXIT_MOUNT;
+	}
+	r = loop(s);
+	signals_stop(s);
+	if (r < 0) {
+		log_msg(LOG_ERR, "serving %s: %s", s->s_mountpoint, strerror(-r));
+		code = EXIT_RUN;
+	} else if (!atomic_load(&s->s_stopping) && mnttab_is(s->s_mountpoint, s->s_dev)) {
+		log_msg(LOG_ERR, "%s: the connection was aborted", s->s_mountpoint);
+		code = EXIT_RUN;
+	}
+	unmount(s);
+	notify_stop(&s->s_notify);
+	return code;
+}
+
+/* An exit code. */
+static int
+mount_and_serve(struct session *s)
+{
+	int code = EXIT_MOUNT;
+
+	fuse_set_log_func(from_libfuse);
+	s->s_se = new_session(s);
+	if (!s->s_se)
+		return EXIT_MOUNT;
+	if (fuse_session_mount(s->s_se, s->s_mountpoint) != 0)
+		log_msg(LOG_ERR, "cannot mount on %s", s->s_mountpoint);
+	else
+		code = serve(s);
+	fuse_session_destroy(s->s_se);
+	return code;
+}
+
+/* The process that stays.  An exit code. */
+static int
+run(struct session *s)
+{
+	const struct options *o = s->s_opt;
+	int code, r;
+
+	signals_block();
+	umask(0);
+	if (!o->o_foreground && chdir("/") < 0) {
+		log_msg(LOG_ERR, "/: %s", strerror(errno));
+		return EXIT_RUN;
+	}
+	if (o->o_debug)
+		trace_sink = log_trace;
+	code = space_new(&s->s_space, s->s_conf, o->o_rdonly, false);
+	if (code)
+		return code;
+	notify_init(&s->s_notify, &s->s_space.sp_vfs);
+	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
+	if (r == 0) {
+		s->s_fe.fe_live = space_is_live(&s->s_space);
+		s->s_fe.fe_ready = ready;
+		s->s_fe.fe_ready_arg = s;
+		code = mount_and_serve(s);
+		fe_done(&s->s_fe);
+	} else {
+		log_msg(LOG_ERR, "%s", strerror(-r));
+		code = EXIT_RUN;
+	}
+	space_done(&s->s_space);
+	notify_done(&s->s_notify);
+	return code;
+}
+
+static int
+prepare_and_run(struct session *s)
+{
+	const struct options *o = s->s_opt;
+	const char *mountpoint =
+	    o->o_mountpoint ? o->o_mountpoint : s->s_conf->c_mountpoint;
+	int code;
+
+	if (!mountpoint) {
+		log_msg(LOG_ERR,
+		    "no mount point: neither on the command line nor in [daemon]");
+		return EXIT_USAGE;
+	}
+	if (mnttab_prepare(mountpoint, s->s_source, &s->s_mountpoint) < 0)
+		return EXIT_MOUNT;
+	if (!o->o_foreground) {
+		code = background_enter(&s->s_bg, s->s_mountpoint);
+		if (code < 0)
+			return EXIT_RUN;
+		if (s->s_bg.bg_parent)
+			return code;
+	}
+	return run(s);
+}
+
+int
+session_run(const struct options *o)
+{
+	struct session s = {
+	    .s_opt = o,
+	    .s_source = o->o_fsname ? o->o_fsname : o->o_source,
+	    .s_bg = {.bg_fd = -1},
+	};
+	int code;
+
+	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL);
+	if (!s.s_conf)
+		return EXIT_CONFIG;
+	code = prepare_and_run(&s);
+	if (s.s_bg.bg_fd >= 0)
+		close(s.s_bg.bg_fd);
+	free(s.s_mountpoint);
+	conf_free(s.s_conf);
+	return code;
+}
+
+int
+session_check(const struct options *o)
+{
+	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL);
+	struct space sp;
+	int code;
+
+	if (!c)
+		return EXIT_CONFIG;
+	code = space_new(&sp, c, o->o_rdonly, true);
+	if (code == 0) {
+		space_print(&sp, c);
+		space_done(&sp);
+	}
+	conf_free(c);
+	return code;
+}

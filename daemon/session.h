@@ -1,0 +1,59 @@
+/*
+ * A session: one configuration mounted at one place, from the command line to the exit
+ * code.
+ *
+ * Order.  Options and configuration are read and the mount point is made ready by the
+ * first process, so that errors are on the terminal.  Then it forks (background.h), and
+ * the child makes the namespace, mounts, and serves.  Threads: the main thread waits in
+ * libfuse's loop; libfuse's workers serve; one thread takes signals and does what they
+ * ask (signals.c); one tells the kernel of changes (notify.h).
+ *
+ * End.  umount(8) ends the loop by itself.  SIGTERM: what has been read from the kernel
+ * is answered, then the loop is left.  In both cases the mount is taken away if it is
+ * still there, files that were open are closed, and everything is freed.
+ */
+#ifndef RF_DAEMON_SESSION_H
+#define RF_DAEMON_SESSION_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/apply.h"
+#include "daemon/background.h"
+#include "daemon/fe.h"
+#include "daemon/notify.h"
+
+struct options;
+
+struct session {
+	const struct options *s_opt; /* c */
+	struct conf *s_conf;         /* the signal thread's, once it runs */
+	const char *s_source;        /* c: what /proc/mounts shows */
+	char *s_mountpoint;          /* c: absolute */
+	uint64_t s_dev;              /* c: st_dev of the mount */
+	struct space s_space;
+	struct fe s_fe;
+	struct notify s_notify;
+	struct fuse_session *s_se;
+	struct background s_bg;
+	pthread_t s_main;       /* c */
+	pthread_t s_signals;    /* c */
+	atomic_bool s_stopping; /* a signal asked for the end */
+	atomic_bool s_ended;    /* the loop has been left */
+};
+
+/* An exit code. */
+int session_run(const struct options *o);
+/* rumpfuse --check: an exit code. */
+int session_check(const struct options *o);
+
+/* Blocks the signals that the signal thread takes, in this thread and those it makes. */
+void signals_block(void);
+/* Starts it, from the main thread.  0 or -errno. */
+int signals_start(struct session *s);
+/* Ends it; the loop has been left. */
+void signals_stop(struct session *s);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * The signal thread: TERM and INT end the session, HUP reloads, USR1 logs statistics.
+ *
+ * All of them are blocked everywhere and taken here by sigwait(), so no code runs in a
+ * signal handler, and what they ask for may wait for requests, because this thread serves
+ * none.
+ *
+ * Ending.  libfuse's loop notices fuse_session_exit() only when its main thread wakes up,
+ * and its workers sit in read(2).  SIGUSR2, which has an empty handler, wakes the main
+ * thread; it is sent until the loop has been left, because one that comes just before the
+ * wait wakes nobody.  The main thread then cancels the workers, which allow that only
+ * while they read: a request that has been read is answered first.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/mnttab.h"
+#include "daemon/options.h"
+#include "daemon/reload.h"
+#include "daemon/session.h"
+#include "vfs/rumpfs.h"
+
+/* After a clean unmount the loop ends by itself; this long it is waited for. */
+#define UNMOUNTED_WAIT_MS 1000
+/* Somebody who never stops writing must not keep us. */
+#define SYNC_WAIT_MS  2000
+#define SYNC_ROUND_MS 10
+#define KICK_EVERY_MS 5
+
+static void
+our_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+}
+
+static void
+wake_up(int sig)
+{
+	(void)sig;
+}
+
+void
+signals_block(void)
+{
+	struct sigaction sa = {.sa_handler = wake_up};
+	sigset_t set;
+
+	our_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGUSR2, &sa, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+static void
+sleep_ms(long ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+static uint64_t
+writes(const struct session *s)
+{
+	return atomic_load_explicit(&s->s_fe.fe_count[FE_WRITE], memory_order_relaxed);
+}
+
+/*
+ * Has pages that were dirtied through mappings written while requests are still served.
+ * The kernel does not wait for a FUSE server's writes in syncfs(2); that they have come is
+ * seen by a round in which there are none.  A statfs goes through the same queue as they.
+ */
+static void
+sync_mount(const struct session *s)
+{
+	int fd = open(s->s_mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t before;
+
+	if (fd < 0)
+		return;
+	for (int ms = 0; ms < SYNC_WAIT_MS; ms += SYNC_ROUND_MS) {
+		struct statvfs sv;
+
+		before = writes(s);
+		if (syncfs(fd) < 0 || fstatvfs(fd, &sv) < 0) {
+			log_msg(LOG_WARNING, "%s: sync: %s", s->s_mountpoint,
+			    strerror(errno));
+			break;
+		}
+		sleep_ms(SYNC_ROUND_MS);
+		if (writes(s) == before)
+			break;
+	}
+	close(fd);
+}
+
+/* The last notes are sent while requests are served, for the kernel may need an answer
+ * before it can take one.  Then: unmount, or, if the mount is in use, leave the loop and
+ * let the main thread take the mount away from its users. */
+static void
+stop(struct session *s)
+{
+	int r = -EBUSY, waited = 0;
+
+	atomic_store(&s->s_stopping, true);
+	notify_stop(&s->s_notify);
+	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+		r = mnttab_unmount(s->s_mountpoint, false);
+		if (r < 0)
+			sync_mount(s);
+	}
+	while (r == 0 && !atomic_load(&s->s_ended) && waited < UNMOUNTED_WAIT_MS) {
+		sleep_ms(KICK_EVERY_MS);
+		waited += KICK_EVERY_MS;
+	}
+	while (!atomic_load(&s->s_ended)) {
+		fuse_session_exit(s->s_se);
+		pthread_kill(s->s_main, SIGUSR2);
+		sleep_ms(KICK_EVERY_MS);
+	}
+}
+
+/* "lookup 12, read 3": what has been counted at all. */
+static void
+counts(struct fe *fe, char *buf, size_t cap, uint64_t *ret_total)
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	*ret_total = 0;
+	for (int op = 0; op < FE_NOPS; op++) {
+		uint64_t n =
+		    atomic_load_explicit(&fe->fe_count[op], memory_order_relaxed);
+		int len;
+
+		*ret_total += n;
+		if (n == 0 || used >= cap)
+			continue;
+		len = snprintf(buf + used, cap - used, "%s%s %" PRIu64, used ? ", " : "",
+		    fe_op_name((enum fe_op)op), n);
+		used += len > 0 ? (size_t)len : 0;
+	}
+}
+
+static void
+log_statistics(struct session *s)
+{
+	struct vfs *v = &s->s_space.sp_vfs;
+	struct rumpfs_usage ru;
+	struct etfs_stats et;
+	uint64_t total;
+	char text[1400];
+
+	rumpfs_usage(v->vfs_mem_root->v_mount, &ru);
+	etfs_stats(s->s_space.sp_etfs, &et);
+	counts(&s->s_fe, text, sizeof(text), &total);
+	log_msg(LOG_NOTICE, "statistics of %s on %s: %u nodes, %u open files",
+	    s->s_source, s->s_mountpoint, slots_count(&v->vfs_nodes),
+	    slots_count(&v->vfs_files));
+	log_msg(LOG_NOTICE,
+	    "in memory: %" PRIu64 " of %" PRIu64 " bytes, %" PRIu64 " of %" PRIu64
+	    " nodes",
+	    ru.ru_size_used, ru.ru_size, ru.ru_inodes_used, ru.ru_inodes);
+	log_msg(LOG_NOTICE,
+	    "keys: %" PRIu64 ", known host files: %" PRIu64 ", fds: %" PRIu64
+	    " of %" PRIu64,
+	    et.et_keys, et.et_nodes, et.et_fds, et.et_fd_max);
+	log_msg(LOG_NOTICE, "requests: %" PRIu64 ", errors: %" PRIu64 "%s%s", total,
+	    atomic_load(&s->s_fe.fe_errors), text[0] ? "; " : "", text);
+}
+
+static void
+hang_up(struct session *s)
+{
+	if (!s->s_opt->o_config) {
+		log_msg(LOG_WARNING, "there is no configuration file to reload");
+		return;
+	}
+	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
+}
+
+static void *
+take_signals(void *arg)
+{
+	struct session *s = arg;
+	sigset_t set;
+	int sig;
+
+	our_signals(&set);
+	for (;;) {
+		if (sigwait(&set, &sig) != 0)
+			continue;
+		if (atomic_load(&s->s_ended))
+			return NULL;
+		switch (sig) {
+		case SIGHUP:
+			hang_up(s);
+			break;
+		case SIGUSR1:
+			log_statistics(s);
+			break;
+		default:
+			stop(s);
+			return NULL;
+		}
+	}
+}
+
+int
+signals_start(struct session *s)
+{
+	s->s_main = pthread_self();
+	return -pthread_create(&s->s_signals, NULL, take_signals, s);
+}
+
+void
+signals_stop(struct session *s)
+{
+	atomic_store(&s->s_ended, true);
+	pthread_kill(s->s_signals, SIGTERM);
+	pthread_join(s->s_signals, NULL);
+}
