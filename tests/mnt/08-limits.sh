@@ -1,0 +1,86 @@
+#!/bin/bash
+# The limits of the in-memory tree: ENOSPC at once, statfs tells, memory comes back.
+LIMIT=60
+. "$(dirname "$0")/lib.sh"
+M=$W/m
+rf_mount '[rumpfs]
+size = 16M
+inodes = 100' "$M" || done_testing
+free() { stat -f -c %a "$M"; }
+nodes() { stat -f -c %d "$M"; }
+b0=$(free) n0=$(nodes) bs=$(stat -f -c %S "$M")
+same "statfs: size" "$(($(stat -f -c %b "$M") * bs))" $((16 << 20))
+same "statfs: nodes" "$(stat -f -c %c "$M")" 100
+same "statfs: the root is one" "$n0" 99
+refuse "a file that is too big" 'No space' dd if=/dev/zero of="$M/big" bs=64K count=300
+size=$(stat -c %s "$M/big")
+check "what fits was written" test "$size" -le $((16 << 20)) -a "$size" -ge $((15 << 20))
+check "the rest is nearly nothing" test "$(($(free) * bs))" -lt $((1 << 20))
+refuse "another file has no room" 'No space' dd if=/dev/zero of="$M/more" bs=1M count=2
+check "truncating gives back" truncate -s 4M "$M/big"
+check "so there is room" dd if=/dev/zero of="$M/more" bs=1M count=8
+check "removing" rm "$M/big" "$M/more"
+same "gives all back" "$(free)" "$b0"
+check "a sparse file larger than the limit" truncate -s 1T "$M/sparse"
+same "costs nothing" "$(stat -c %b "$M/sparse")" 0
+io "data in it" "pwrite 4096 pwrite 4096 check yes" \
+    "$M/sparse" rw pwrite:512G:4096:s pwrite:1023G:4096:t check:512G:4096:s
+io "fallocate over the limit leaves nothing behind" "alloc ENOSPC size 0" \
+    "$M/fa" rwc alloc:0:0:64M size
+same "nothing allocated" "$(stat -c %b "$M/fa")" 0
+io "fallocate within it" "alloc 0 size 8388608" "$M/fa" rw alloc:0:0:8M size
+check "is allocated" test "$(stat -c %b "$M/fa")" -ge $((8 << 11))
+refuse "and counts" 'No space' dd if=/dev/zero of="$M/x" bs=1M count=9
+rm "$M/fa" "$M/x" "$M/sparse"
+same "all is back" "$(free)" "$b0"
+# An open file that has lost its name keeps its memory until it is closed.
+exec 5<>"$M/open"
+dd if=/dev/zero of="$M/open" bs=1M count=8 conv=notrunc status=none
+rm "$M/open"
+check "still taken" test "$(($(free) * bs))" -lt $((9 << 20))
+exec 5>&-
+for ((i = 0; i < 50; i++)); do [ "$(free)" = "$b0" ] && break; sleep 0.05; done
+same "back after the close" "$(free)" "$b0"
+# Nodes.
+for i in {1..97}; do : >"$M/n$i"; done
+check "a file" touch "$M/a"
+check "a directory" mkdir "$M/d"
+for cmd in "touch $M/over" "mkdir $M/over" "ln -s x $M/over" "mkfifo $M/over"; do
+	refuse "$cmd" 'No space' $cmd
+done
+check "ln needs no node" ln "$M/a" "$M/hard"
+check "mv neither" mv "$M/a" "$M/b"
+same "none left" "$(nodes)" 0
+rm "$M"/n*
+rm "$M/b" "$M/hard"
+rmdir "$M/d"
+same "all nodes are back" "$(nodes)" "$n0"
+same "all bytes are back" "$(free)" "$b0"
+# Attributes cost memory, too.
+touch "$M/f"
+head -c 60000 /dev/zero | tr '\0' x >"$W/value"
+ok=0
+for i in {1..400}; do
+	setfattr -n "user.v$i" -v "$(cat "$W/value")" "$M/f" 2>"$W/.out" || break
+	ok=$i
+done
+check "attributes are limited, too (after $ok)" grep -qE 'No space' "$W/.out"
+rm "$M/f"
+same "and given back" "$(free)" "$b0"
+rf_umount "$M"
+# In a percentage of the memory.
+rf_mount '[rumpfs]
+size = 25%' "$M"
+half=$(awk '/^MemTotal/ { printf "%.0f\n", $2 * 256 }' /proc/meminfo)
+got=$(($(stat -f -c %b "$M") * $(stat -f -c %S "$M")))
+check "size = 25%" test "$got" -ge $((half * 9 / 10)) -a "$got" -le $((half * 11 / 10))
+# What a gigabyte takes is given back to the machine.
+avail() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
+a0=$(avail)
+dd if=/dev/zero of="$M/g" bs=1M count=512 status=none
+a1=$(avail)
+rm "$M/g"
+sleep 0.5
+figure "available memory: $a0 MiB, with a file of 512 MiB $a1 MiB, without $(avail) MiB"
+rf_umount "$M"
+done_testing

@@ -1,0 +1,14 @@
+#!/bin/bash
+# A million files in one in-memory directory.
+# alone
+LIMIT=200
+. "$(dirname "$0")/lib.sh"
+M=$W/m
+rf_mount '[rumpfs]
+size = 4G
+inodes = 2M' "$M" || done_testing
+q=
+[ $MEASURE = 1 ] || q=-q
+program "a large directory" p-bigdir $q -n "${RF_BIGDIR_FILES:-1000000}" "${RF_PID[$M]}" "$M"
+rf_umount "$M"
+done_testing
