@@ -78,6 +78,9 @@ struct fe {
 	void *fe_ready_arg;
 	_Atomic uint64_t fe_count[FE_NOPS]; /* a */
 	_Atomic uint64_t fe_errors;         /* a: replies that were an error */
+	_Atomic uint64_t
+	    fe_forgotten;         /* a: nodes forgotten, for when to look at the heap */
+	_Atomic uint32_t fe_peak; /* a: nodes known since the heap was trimmed last */
 };
 
 /* 0 or -errno. */

@@ -256,5 +256,13 @@ TEST(the_kernel_is_told)
 	TOLD("-k inode -x ");
 	CHECK_EQ(at_del(&w, "/o"), 0);
 	TOLD("-o root ");
+	/* Of a new root, all names of the old and of the new. */
+	AUTO_VNODE o = other_tree(&w);
+	AUTO_VNODE vp = NULL;
+	CHECK_EQ(vop_make(o, nm("x"), &(struct vmake){.vm_type = VREG}, &t_cred, &vp), 0);
+	CHECK_EQ(at_add(&w, AT_MOUNT, "/", o), 0);
+	TOLD("root -f +x ");
+	CHECK_EQ(at_del(&w, "/"), 0);
+	TOLD("root -x +f ");
 	CHECK_EQ(told.wrong, 0);
 }

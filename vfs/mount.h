@@ -68,7 +68,7 @@ enum attach_kind {
 struct attach {
 	enum attach_kind at_kind; /* v of the directory */
 	bool at_hidden;           /* c: not listed */
-	bool at_synth;        /* c: a parent made on the way; vop.c and mount.c only */
+	bool at_synth;        /* c: a parent made on the way; attach.c and namei.c only */
 	struct vnode *at_vp;  /* v of the directory: one reference; AT_MOUNT only */
 	char *at_path;        /* c: normalised text, owned; also the table's key */
 	struct vnode *at_dvp; /* attach mutex: the directory it is attached in, one
@@ -125,13 +125,17 @@ int vfs_path_normal(const char *text, char **ret);
  * normalised.  Makes missing parents.  On success the namespace owns a reference to what
  * at holds and at belongs to the table until vfs_detach().
  * -EEXIST: something is attached at this very path.  -ENOTDIR: a component on the way is
- * not a directory.  -EBUSY: "/" with something that is not a directory tree … see
- * mount.c. -ENOMEM, -ENOSPC.  On failure nothing is changed.
+ * not a directory, or, in the tree that is attached, on the way to something that is
+ * attached below.  -EBUSY: what is no directory over a directory with attachments in it;
+ * or a path below a whiteout or a pending name.  -ENOMEM, -ENOSPC.  On failure nothing is
+ * changed (but parents made for attachments may have been made anew).
  */
 int vfs_attach(struct vfs *v, struct attach *at);
 /*
  * Takes the attachment at this normalised path away and hands it back (*ret_at, its vnode
- * reference with it).  -ENOENT if nothing is attached at exactly this path.
+ * reference with it).  -ENOENT if nothing is attached at exactly this path; -ENOTDIR,
+ * -ENOMEM, -ENOSPC if something is attached below it that has no place in what would be
+ * seen then: it stays, and nothing is changed.
  */
 int vfs_detach(struct vfs *v, const char *path, struct attach **ret_at);
 /* The attachment at exactly this normalised path, borrowed, or NULL.  Good while nobody
@@ -159,7 +163,7 @@ struct vnode *vfs_node_peek(struct vfs *v, uint64_t id);
 /* The open file of a handle, lent, or NULL. */
 struct file *vfs_file_peek(struct vfs *v, uint64_t id);
 
-/* What follows is for vop.c, mount.c and namei.c. */
+/* What follows is for vop.c, attach.c and namei.c. */
 
 /* The table of names attached in one directory; under its v_lock. */
 struct shadow {

@@ -30,7 +30,7 @@ int rumpfs_new(struct vfs *v, const struct rumpfs_opts *o, struct vnode **ret_ro
 int rumpfs_node_new(struct mount *mp, const struct vmake *mk, const struct cred *cr,
     struct vnode **ret_vp);
 
-/* A directory for mount.c: 0755, owner of the root, even where the tree is read-only. */
+/* A directory for attach.c: 0755, owner of the root, even where the tree is read-only. */
 int rumpfs_mkdir_synth(struct vnode *dvp, const struct name *n, struct vnode **ret_vp);
 /* The same without a name. */
 int rumpfs_dir_synth(struct mount *mp, struct vnode **ret_vp);

@@ -34,9 +34,9 @@ done
 # Both use the same keys, so that the same host files are asked for.
 limit=1.3
 [ $MEASURE = 1 ] || limit=1000
-program "lookup of a key" p-lookup -r 41 -n 100 "a key among 100,000 and among 100" $limit \
+program "lookup of a key" p-lookup -r 25 -n 100 "a key among 100,000 and among 100" $limit \
     "$W/many/keys" k 100 "$W/few/keys" k 100
-program "lookup of a plain name" p-lookup -r 41 -n 100 \
+program "lookup of a plain name" p-lookup -r 25 -n 100 \
     "a plain name beside 100,000 keys and beside 100" $limit \
     "$W/many/keys" plain 100 "$W/few/keys" plain 100
 program "all keys answer" p-lookup -r 1 -n 100000 "100,000 keys, and 100 again and again" 1000 \
