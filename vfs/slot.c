@@ -3,31 +3,37 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "vfs/lock.h"
 
-static struct slot *
-slot_at(const struct slots *t, uint32_t index)
-{
-	struct slot *chunk;
+#define CHUNK_BYTES (SLOT_CHUNK * sizeof(struct slot))
 
-	if (index / SLOT_CHUNK >= SLOT_CHUNKS)
+/* The first slot of the table stands for nothing. */
+static uint32_t
+first_slot(uint32_t chunk)
+{
+	return chunk == 0;
+}
+
+static struct slot *
+slots_of(const struct slots *t, uint32_t chunk)
+{
+	if (chunk >= SLOT_CHUNKS)
 		return NULL;
-	chunk =
-	    atomic_load_explicit(&t->st_chunks[index / SLOT_CHUNK], memory_order_acquire);
-	return chunk ? &chunk[index % SLOT_CHUNK] : NULL;
+	return atomic_load_explicit(&t->st_chunks[chunk].sc_slots, memory_order_acquire);
 }
 
 int
 slots_init(struct slots *t)
 {
-	/* Half a MiB of address space; only what is used is ever touched. */
+	/* Two MiB of address space; only what is used is ever touched. */
 	t->st_chunks = calloc(SLOT_CHUNKS, sizeof(*t->st_chunks));
 	if (!t->st_chunks)
 		return -ENOMEM;
 	pthread_mutex_init(&t->st_mtx, NULL);
-	t->st_free = 0;
-	t->st_top = 1;
+	t->st_room = 0;
+	t->st_top = 0;
 	t->st_count = 0;
 	return 0;
 }
@@ -37,51 +43,88 @@ slots_done(struct slots *t)
 {
 	if (!t->st_chunks)
 		return;
-	for (uint32_t c = 0; c * SLOT_CHUNK < t->st_top; c++)
-		free(atomic_load(&t->st_chunks[c]));
-	free((void *)t->st_chunks);
+	for (uint32_t c = 0; c < t->st_top; c++)
+		munmap(slots_of(t, c), CHUNK_BYTES);
+	free(t->st_chunks);
 	t->st_chunks = NULL;
 	pthread_mutex_destroy(&t->st_mtx);
 }
 
-/* A slot that was never handed out; st_mtx is held. */
-static int
-take_top(struct slots *t, uint32_t *ret_index)
+static void
+list_chunk(struct slots *t, uint32_t chunk)
 {
-	uint32_t i = t->st_top;
-	struct slot *chunk;
+	struct slot_chunk *sc = &t->st_chunks[chunk];
 
-	if (i / SLOT_CHUNK >= SLOT_CHUNKS)
-		return -ENFILE;
-	if (!atomic_load_explicit(&t->st_chunks[i / SLOT_CHUNK], memory_order_relaxed)) {
-		chunk = calloc(SLOT_CHUNK, sizeof(*chunk));
-		if (!chunk)
-			return -ENOMEM;
-		atomic_store_explicit(
-		    &t->st_chunks[i / SLOT_CHUNK], chunk, memory_order_release);
+	if (sc->sc_listed)
+		return;
+	sc->sc_listed = true;
+	sc->sc_next = t->st_room;
+	t->st_room = chunk + 1;
+}
+
+/* A chunk with room, mapped now if there is none; st_mtx is held. */
+static int
+find_room(struct slots *t, uint32_t *ret_chunk)
+{
+	uint32_t c = t->st_top;
+	void *mem;
+
+	if (t->st_room) {
+		*ret_chunk = t->st_room - 1;
+		return 0;
 	}
+	if (c == SLOT_CHUNKS)
+		return -ENFILE;
+	mem = mmap(NULL, CHUNK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	    -1, 0);
+	if (mem == MAP_FAILED)
+		return -ENOMEM;
+	t->st_chunks[c].sc_fresh = first_slot(c);
+	atomic_store_explicit(&t->st_chunks[c].sc_slots, mem, memory_order_release);
 	t->st_top++;
-	*ret_index = i;
+	list_chunk(t, c);
+	*ret_chunk = c;
 	return 0;
+}
+
+/* Takes a slot of a chunk that has room, first those given back. */
+static uint32_t
+take(struct slots *t, uint32_t chunk)
+{
+	struct slot_chunk *sc = &t->st_chunks[chunk];
+	struct slot *slots = slots_of(t, chunk);
+	uint32_t i = sc->sc_free;
+
+	if (i) {
+		sc->sc_free = slots[i].sl_next;
+	} else {
+		i = sc->sc_fresh++;
+		atomic_store(&slots[i].sl_gen, sc->sc_gen);
+	}
+	sc->sc_used++;
+	if (!sc->sc_free && sc->sc_fresh == SLOT_CHUNK) {
+		t->st_room = sc->sc_next;
+		sc->sc_listed = false;
+	}
+	return i;
 }
 
 int
 slot_new(struct slots *t, void *obj, uint64_t *ret_id)
 {
-	uint32_t i;
-	struct slot *s;
-	int r = 0;
+	uint32_t chunk, i;
+	int r;
 
 	lk_mutex(&t->st_mtx, LK_LEAF);
-	i = t->st_free;
-	if (i)
-		t->st_free = slot_at(t, i)->sl_next;
-	else
-		r = take_top(t, &i);
+	r = find_room(t, &chunk);
 	if (r == 0) {
+		struct slot *s;
+
+		i = take(t, chunk);
+		s = &slots_of(t, chunk)[i];
 		t->st_count++;
-		s = slot_at(t, i);
-		*ret_id = (uint64_t)atomic_load(&s->sl_gen) << 32 | i;
+		*ret_id =
+		    (uint64_t)atomic_load(&s->sl_gen) << 32 | (chunk * SLOT_CHUNK + i);
 		atomic_store_explicit(&s->sl_obj, obj, memory_order_release);
 	}
 	lk_mutex_unlock(&t->st_mtx, LK_LEAF);
@@ -91,29 +134,45 @@ slot_new(struct slots *t, void *obj, uint64_t *ret_id)
 void
 slot_release(struct slots *t, uint64_t id)
 {
-	uint32_t i = (uint32_t)id;
-	struct slot *s = slot_at(t, i);
+	uint32_t chunk = (uint32_t)id / SLOT_CHUNK, i = (uint32_t)id % SLOT_CHUNK, gen;
+	struct slot_chunk *sc = &t->st_chunks[chunk];
+	struct slot *s = &slots_of(t, chunk)[i];
 
 	lk_mutex(&t->st_mtx, LK_LEAF);
 	atomic_store_explicit(&s->sl_obj, NULL, memory_order_release);
-	atomic_fetch_add(&s->sl_gen, 1);
-	s->sl_next = t->st_free;
-	t->st_free = i;
+	gen = atomic_fetch_add(&s->sl_gen, 1) + 1;
+	if (gen > sc->sc_gen)
+		sc->sc_gen = gen;
+	/* In chunk 0 slot 0 is never given out, so 0 can mean none; elsewhere slot 0 waits
+	 * until the chunk is empty. */
+	if (i != 0) {
+		s->sl_next = sc->sc_free;
+		sc->sc_free = i;
+	}
 	t->st_count--;
+	if (--sc->sc_used == 0 && sc->sc_fresh == SLOT_CHUNK) {
+		/* Once per chunk filled: the memory goes, the generation stays. */
+		madvise(slots_of(t, chunk), CHUNK_BYTES, MADV_DONTNEED);
+		sc->sc_free = 0;
+		sc->sc_fresh = first_slot(chunk);
+	}
+	if (sc->sc_free || sc->sc_fresh < SLOT_CHUNK)
+		list_chunk(t, chunk);
 	lk_mutex_unlock(&t->st_mtx, LK_LEAF);
 }
 
 void *
 slot_peek(const struct slots *t, uint64_t id)
 {
-	struct slot *s = slot_at(t, (uint32_t)id);
+	struct slot *s = slots_of(t, (uint32_t)id / SLOT_CHUNK);
 	void *obj;
 
 	if (!s)
 		return NULL;
+	s += (uint32_t)id % SLOT_CHUNK;
 	obj = atomic_load_explicit(&s->sl_obj, memory_order_acquire);
-	/* The generation is read after the object: a slot that changed hands in between
-	 * has a higher one, and the id is refused. */
+	/* The generation is read after the object: a slot that changed hands in between has
+	 * a higher one, and the id is refused. */
 	if (atomic_load_explicit(&s->sl_gen, memory_order_acquire) !=
 	    (uint32_t)(id >> 32))
 		return NULL;
@@ -123,11 +182,12 @@ slot_peek(const struct slots *t, uint64_t id)
 void
 slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg)
 {
-	for (uint32_t i = 1; i < t->st_top; i++) {
-		void *obj = atomic_load(&slot_at(t, i)->sl_obj);
-		if (obj)
-			fn(obj, arg);
-	}
+	for (uint32_t c = 0; c < t->st_top; c++)
+		for (uint32_t i = 0; i < t->st_chunks[c].sc_fresh; i++) {
+			void *obj = atomic_load(&slots_of(t, c)[i].sl_obj);
+			if (obj)
+				fn(obj, arg);
+		}
 }
 
 uint32_t

@@ -6,8 +6,12 @@
  * given back, so a stale id finds nothing instead of somebody else's object.  Index 0 is
  * never used; the first id handed out is 1, FUSE's root.
  *
- * Chunks of SLOT_CHUNK slots hang off a fixed top array and are never moved, so a look-up
- * is two loads and no lock.  Giving out and taking back ids takes the table's leaf mutex.
+ * Slots come in chunks of SLOT_CHUNK, which are mapped when first needed and never
+ * unmapped before the table goes, so a look-up is two loads and no lock.  The memory of a
+ * chunk none of whose slots is in use is given back to the kernel; it reads as zeros, which
+ * is "free", and the slots' generations go on from the highest that was reached there.
+ * Giving out and taking back ids takes the table's leaf mutex.
+ *
  * A look-up does not take a reference: whoever sent the id holds one on the object (the
  * kernel counts its lookups and opens), or the caller keeps it alive by other means.
  */
@@ -16,6 +20,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SLOT_CHUNK  4096u
@@ -24,15 +29,25 @@
 struct slot {
 	_Atomic(void *) sl_obj;  /* a: NULL when free */
 	_Atomic uint32_t sl_gen; /* a: rises at each release */
-	uint32_t sl_next;        /* m: next free index */
+	uint32_t sl_next;        /* m: the next free slot of the chunk, 0 = none */
+};
+
+struct slot_chunk {
+	_Atomic(struct slot *) sc_slots; /* a: NULL until first needed */
+	uint32_t sc_used;                /* m: ids in use */
+	uint32_t sc_free;                /* m: first slot of those given back, 0 = none */
+	uint32_t sc_fresh; /* m: first slot not used since the memory was last zero */
+	uint32_t sc_gen;   /* m: no slot here has had a higher generation */
+	uint32_t sc_next;  /* m: next chunk with room, plus one; 0 = none */
+	bool sc_listed;    /* m: among those with room */
 };
 
 struct slots {
-	_Atomic(struct slot *) *st_chunks; /* c: SLOT_CHUNKS pointers */
-	pthread_mutex_t st_mtx;            /* rank LEAF */
-	uint32_t st_free;                  /* m: head of the free list, 0 = none */
-	uint32_t st_top;                   /* m: first index never handed out */
-	uint32_t st_count;                 /* m: ids in use */
+	struct slot_chunk *st_chunks; /* c: SLOT_CHUNKS of them */
+	pthread_mutex_t st_mtx;       /* rank LEAF */
+	uint32_t st_room;             /* m: first chunk with room, plus one; 0 = none */
+	uint32_t st_top;              /* m: chunks that have been mapped */
+	uint32_t st_count;            /* m: ids in use */
 };
 
 /* 0 or -ENOMEM. */
@@ -47,8 +62,7 @@ void slot_release(struct slots *t, uint64_t id);
 /* The object, or NULL for an id that is not in use (any more). */
 void *slot_peek(const struct slots *t, uint64_t id);
 
-/* Calls fn for every object; nothing may be added or released meanwhile, except the
- * object that fn was called with. */
+/* Calls fn for every object; nothing may be added meanwhile, but objects may be released. */
 void slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg);
 
 uint32_t slots_count(struct slots *t);

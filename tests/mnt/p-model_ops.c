@@ -247,7 +247,8 @@ refresh_parent(struct root *r, const char *path)
 	slash = strrchr(dir, '/');
 	if (slash)
 		*slash = '\0';
-	(void)statx(r->fd, slash ? dir : ".", AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx);
+	(void)statx(
+	    r->fd, slash ? dir : ".", AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx);
 }
 
 /* Where a rename that leaves a whiteout fails, ext4 has touched the directories all the

@@ -6,7 +6,8 @@
 # Environment: as lib.sh says.  RUMPFUSE and TESTBIN default to what is in ./build.
 # RF_LOGS: a directory to keep every test's output in.
 #
-# Two tests run at a time but those that say "# alone": they measure.
+# Two tests run at a time but those that say "# alone": they measure.  Those that say
+# "# first" take longest and are started before the others.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -68,6 +69,7 @@ run_one()
 }
 
 running=0
+mapfile -t tests < <(grep -l '^# first' "${tests[@]}"; grep -L '^# first' "${tests[@]}")
 for t in "${tests[@]}"; do
 	grep -q '^# alone' "$t" && continue
 	if [ $running -ge "$jobs" ]; then

@@ -3,8 +3,8 @@
  *
  * A lookup is measured cold: the kernel's names are dropped first (drop_caches), so that
  * each stat is a request to the daemon.  Two directories are measured in turns, a batch
- * here and a batch there, and the median of the rounds is compared, because the machine is
- * never quiet.
+ * here and a batch there, and the lower quartile of the rounds is compared: the machine is
+ * never quiet, and what disturbs a round only makes it longer.
  */
 #ifndef RF_TIMED_H
 #define RF_TIMED_H
@@ -51,10 +51,10 @@ by_value(const void *a, const void *b)
 }
 
 static inline double
-median(double *v, int n)
+lower_quartile(double *v, int n)
 {
 	qsort(v, (size_t)n, sizeof(*v), by_value);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	return v[n / 4];
 }
 
 static inline void
@@ -110,7 +110,7 @@ timed_batch(struct timed *t, unsigned n)
 	return now_s() - from;
 }
 
-/* Measures a and b: the medians of their rounds, in microseconds.  lookups: in each round,
+/* Measures a and b: the lower quartiles of their rounds, in microseconds.  lookups: in each round,
  * at most what the smaller one has. */
 static inline void
 timed_compare(struct timed *a, struct timed *b, int rounds, unsigned lookups,
@@ -136,8 +136,8 @@ timed_compare(struct timed *a, struct timed *b, int rounds, unsigned lookups,
 		a->rounds[r] = ta * 1e6 / lookups;
 		b->rounds[r] = tb * 1e6 / lookups;
 	}
-	*ret_a = median(a->rounds, rounds);
-	*ret_b = median(b->rounds, rounds);
+	*ret_a = lower_quartile(a->rounds, rounds);
+	*ret_b = lower_quartile(b->rounds, rounds);
 }
 
 #endif
