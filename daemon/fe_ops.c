@@ -5,6 +5,7 @@
  * Each function has the same form: find the vnodes, make the names, call the vop, reply.
  */
 #include <errno.h>
+#include <linux/xattr.h>
 #include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +16,7 @@
 
 /* Nodes. */
 #define TRIM_LOOK_EVERY 1024u
-#define TRIM_MIN        8192u
+#define TRIM_MIN        2048u
 
 static void
 want(struct fuse_conn_info *conn, uint64_t cap, bool on)
@@ -402,6 +403,47 @@ fe_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 	fe_error(req, vp ? vop_setxattr(vp, name, value, size, flags, &cr) : -ESTALE);
 }
 
+/* Takes the names that only root may see out of a list of len bytes; what is left of it.
+ * Local file systems leave them out by themselves, and the kernel does not do it for us.
+ */
+static size_t
+drop_trusted(char *list, size_t len)
+{
+	size_t out = 0, n;
+
+	for (size_t i = 0; i < len; i += n) {
+		n = strnlen(list + i, len - i);
+		n += i + n < len; /* the NUL */
+		if (n > XATTR_TRUSTED_PREFIX_LEN &&
+		    memcmp(list + i, XATTR_TRUSTED_PREFIX, XATTR_TRUSTED_PREFIX_LEN) == 0)
+			continue;
+		memmove(list + out, list + i, n);
+		out += n;
+	}
+	return out;
+}
+
+/* The list of names as the caller may see it.  How long that is shows only when it is
+ * there, so size, 0 or too small, is looked at last. */
+static int
+list_xattrs(
+    fuse_req_t req, struct vnode *vp, struct fe_bufs *fb, size_t size, size_t *ret_len)
+{
+	struct cred cr;
+	size_t len;
+	int r = vop_listxattr(vp, fb->fb_data, FE_DATA_MAX, &len);
+
+	if (r < 0)
+		return r;
+	fe_cred(req, &cr);
+	if (cr.cr_uid != 0)
+		len = drop_trusted(fb->fb_data, len);
+	if (size && len > size)
+		return -ERANGE;
+	*ret_len = len;
+	return 0;
+}
+
 /* name NULL: the list of names.  Size 0 asks how much there is. */
 static void
 get_xattrs(fuse_req_t req, struct fe *fe, fuse_ino_t ino, const char *name, size_t size)
@@ -418,7 +460,7 @@ get_xattrs(fuse_req_t req, struct fe *fe, fuse_ino_t ino, const char *name, size
 	if (size > FE_DATA_MAX)
 		size = FE_DATA_MAX;
 	r = name ? vop_getxattr(vp, name, size ? fb->fb_data : NULL, size, &len)
-	         : vop_listxattr(vp, size ? fb->fb_data : NULL, size, &len);
+	         : list_xattrs(req, vp, fb, size, &len);
 	if (r < 0)
 		fe_error(req, r);
 	else if (size == 0)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,30 @@ vfs_attach_each(struct vfs *v, int (*fn)(struct attach *at, void *arg), void *ar
 
 /* Attaching. */
 
+/* Look-ups of a thread that attaches take things as they are: it is the one that puts
+ * them right. */
+static _Thread_local unsigned attaching;
+
+bool
+vfs_attaching(void)
+{
+	return attaching > 0;
+}
+
+static void
+attach_enter(struct vfs *v)
+{
+	pthread_mutex_lock(&v->vfs_attach_mtx);
+	attaching++;
+}
+
+static void
+attach_leave(struct vfs *v)
+{
+	attaching--;
+	pthread_mutex_unlock(&v->vfs_attach_mtx);
+}
+
 /* The rename mutex keeps directories from moving to other parents under the walk. */
 static void
 count_up(struct vfs *v, struct vnode *dvp, int delta)
@@ -261,6 +286,79 @@ set_at_parent(const struct attach *at, struct vnode *dvp)
 		set_parent(at->at_vp, dvp);
 }
 
+/* Notes (or forgets) the names of the directories from dvp upwards that belong to file
+ * systems which change by themselves; path is that of something attached in dvp.  All, or
+ * none and -ENOMEM. */
+static int
+note_ways(const char *path, struct vnode *dvp, bool add)
+{
+	char buf[PATH_MAX], *slash = NULL;
+	struct vnode *d = dvp, *up;
+	int r = 0;
+
+	if (strlen(path) >= sizeof(buf))
+		return -ENAMETOOLONG;
+	strcpy(buf, path);
+	*strrchr(buf, '/') = '\0';
+	for (; (up = d->v_parent) && (slash = strrchr(buf, '/')); d = up, *slash = '\0') {
+		struct name n;
+
+		/* The root of a mount, and a parent that was made, are attached themselves. */
+		if (d->v_mount != up->v_mount || (up->v_op->vo_flags & VOPS_LOCKED) ||
+		    name_init(&n, slash + 1) < 0)
+			continue;
+		if (!add)
+			shadow_way_del(up, &n);
+		else if ((r = shadow_way_add(up, &n, d)) < 0)
+			break;
+	}
+	if (r < 0) { /* as far as it came */
+		const struct vnode *stop = d;
+
+		strcpy(buf, path);
+		*strrchr(buf, '/') = '\0';
+		for (d = dvp; d != stop; d = d->v_parent) {
+			struct name n;
+
+			slash = strrchr(buf, '/');
+			if (d->v_mount == d->v_parent->v_mount &&
+			    !(d->v_parent->v_op->vo_flags & VOPS_LOCKED) &&
+			    name_init(&n, slash + 1) == 0)
+				shadow_way_del(d->v_parent, &n);
+			*slash = '\0';
+		}
+	}
+	return r;
+}
+
+/* Whether the file system itself has a directory of this name. */
+static bool
+has_own_dir(struct vnode *dvp, const struct name *n)
+{
+	bool locked = dvp->v_op->vo_flags & VOPS_LOCKED, is;
+	struct vnode *vp;
+	int r;
+
+	if (locked)
+		lk_read(&dvp->v_lock, LK_DIR);
+	r = dvp->v_op->lookup(dvp, n, &vp);
+	if (locked)
+		lk_unlock(&dvp->v_lock, LK_DIR);
+	if (r < 0)
+		return false;
+	is = vp->v_type == VDIR;
+	vn_unref(vp);
+	return is;
+}
+
+/* Whether the link count of dvp lacks what at adds to it. */
+static bool
+is_uncounted(const struct attach *at, struct vnode *dvp, const struct name *n)
+{
+	return at->at_kind == AT_MOUNT && at->at_vp->v_type == VDIR &&
+	       !has_own_dir(dvp, n);
+}
+
 /* Does this path's parent lead to dvp? */
 static bool
 leads_to(struct vfs *v, const char *path, const struct vnode *dvp)
@@ -289,21 +387,26 @@ attach_below(struct vfs *v, struct attach *at, struct vnode **ret_dvp)
 		if (r < 0)
 			return r;
 		set_at_parent(at, dvp);
-		r = shadow_add(dvp, &n, at);
+		r = shadow_add(dvp, &n, at, is_uncounted(at, dvp, &n));
 		if (r < 0) {
 			set_at_parent(at, NULL);
 			return r;
 		}
 		count_up(v, dvp, 1);
 		if (leads_to(v, at->at_path, dvp)) {
-			*ret_dvp = dvp;
-			dvp = NULL;
-			return 0;
+			r = note_ways(at->at_path, dvp, true);
+			if (r == 0) {
+				*ret_dvp = dvp;
+				dvp = NULL;
+				return 0;
+			}
+			tries = ATTACH_TRIES;
 		}
 		count_up(v, dvp, -1);
 		shadow_remove(dvp, &n);
 		set_at_parent(at, NULL);
-		r = -EBUSY;
+		if (r == 0)
+			r = -EBUSY;
 	}
 	return r;
 }
@@ -348,6 +451,7 @@ detach_one(struct vfs *v, struct attach *at)
 	}
 	last_name(at->at_path, &n);
 	shadow_remove(dvp, &n);
+	(void)note_ways(at->at_path, dvp, false);
 	count_up(v, dvp, -1);
 	notify_entry(v, dvp, &n);
 	if (at->at_kind == AT_MOUNT)
@@ -439,10 +543,10 @@ vfs_attach(struct vfs *v, struct attach *at)
 	size_t n = 0;
 	int r;
 
-	pthread_mutex_lock(&v->vfs_attach_mtx);
+	attach_enter(v);
 	there = vfs_attach_peek(v, at->at_path);
 	if (there && !there->at_synth) {
-		pthread_mutex_unlock(&v->vfs_attach_mtx);
+		attach_leave(v);
 		return -EEXIST;
 	}
 	under = crowded(v, at->at_path);
@@ -452,7 +556,7 @@ vfs_attach(struct vfs *v, struct attach *at)
 		else
 			r = lift(v, at->at_path, &lifted, &n);
 		if (r < 0) {
-			pthread_mutex_unlock(&v->vfs_attach_mtx);
+			attach_leave(v);
 			return r;
 		}
 	}
@@ -467,7 +571,7 @@ vfs_attach(struct vfs *v, struct attach *at)
 	if (r < 0)
 		put_back(v, lifted, n);
 	free(lifted);
-	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	attach_leave(v);
 	return r;
 }
 
@@ -482,6 +586,8 @@ detach_from_under(struct vfs *v, struct attach *at, struct attach **lifted, size
 	namei_prune(v, at->at_path);
 	r = put_on(v, lifted, n);
 	if (r < 0) {
+		/* -ENOENT would say that there is no such attachment. */
+		r = r == -ENOENT ? -EBUSY : r;
 		if (attach_one(v, at) == 0)
 			at->at_order = order;
 		else
@@ -498,7 +604,7 @@ vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
 	size_t n = 0;
 	int r = 0;
 
-	pthread_mutex_lock(&v->vfs_attach_mtx);
+	attach_enter(v);
 	at = vfs_attach_peek(v, path);
 	if (!at || at->at_synth)
 		r = -ENOENT;
@@ -510,7 +616,56 @@ vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
 	if (r == 0)
 		*ret_at = at;
 	free(lifted);
-	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	attach_leave(v);
+	return r;
+}
+
+/* The path at which the tree that vp belongs to is attached, borrowed, or NULL. */
+static const char *
+path_of_tree(struct vfs *v, struct vnode *vp)
+{
+	struct mount *mem = v->vfs_mem_root->v_mount;
+	struct vnode *top = vp;
+
+	lk_mutex(&mem->mnt_rename, LK_RENAME);
+	while (top->v_parent && top->v_parent->v_mount == vp->v_mount)
+		top = top->v_parent;
+	lk_mutex_unlock(&mem->mnt_rename, LK_RENAME);
+	for (uint32_t i = 0; i < v->vfs_asize; i++)
+		for (struct attach *at = v->vfs_ahash[i]; at; at = at->at_hnext)
+			if (at->at_kind == AT_MOUNT && at->at_vp == top)
+				return at->at_path;
+	return NULL;
+}
+
+int
+vfs_rebind(struct vnode *dvp, const struct name *n)
+{
+	struct vfs *v = dvp->v_mount->mnt_vfs;
+	struct attach **lifted = NULL;
+	struct vnode *vp = NULL;
+	const char *path;
+	size_t count = 0;
+	int r;
+
+	attach_enter(v);
+	/* Somebody may have done it while this thread waited. */
+	r = vop_lookup_plain(dvp, n, &vp);
+	path = vop_strays(dvp, n, r, vp) ? path_of_tree(v, dvp) : NULL;
+	if (r == 0)
+		vn_unref(vp);
+	r = 0;
+	if (path) {
+		atomic_fetch_add(&v->vfs_rebinds, 1);
+		v->vfs_rebinding = true;
+		r = lift(v, path, &lifted, &count);
+		if (r == 0)
+			put_back(v, lifted, count);
+		v->vfs_rebinding = false;
+		atomic_fetch_add(&v->vfs_rebinds, 1);
+		free(lifted);
+	}
+	attach_leave(v);
 	return r;
 }
 
@@ -534,7 +689,7 @@ vfs_attach_synth(struct vfs *v, struct vnode *dvp, const struct name *n, const c
 	at->at_synth = true;
 	at->at_vp = vp;
 	set_parent(vp, dvp);
-	r = shadow_add(dvp, n, at);
+	r = shadow_add(dvp, n, at, is_uncounted(at, dvp, n));
 	if (r < 0) {
 		set_parent(vp, NULL);
 		free(at->at_path);

@@ -69,6 +69,7 @@ struct attach {
 	enum attach_kind at_kind; /* v of the directory */
 	bool at_hidden;           /* c: not listed */
 	bool at_synth;        /* c: a parent made on the way; attach.c and namei.c only */
+	bool at_uncounted;    /* v of the directory: counted in sh_ndirs */
 	struct vnode *at_vp;  /* v of the directory: one reference; AT_MOUNT only */
 	char *at_path;        /* c: normalised text, owned; also the table's key */
 	struct vnode *at_dvp; /* attach mutex: the directory it is attached in, one
@@ -98,11 +99,13 @@ struct vfs {
 	_Atomic(struct vnode *)
 	    vfs_root; /* a: what node id 1 means: the in-memory root or a
 	                 tree attached at "/"; kept alive by its attachment */
-	pthread_mutex_t vfs_attach_mtx;          /* taken before any ranked lock */
-	pthread_rwlock_t vfs_lock;               /* rank MOUNTS */
-	struct attach **vfs_ahash;               /* m: attachments by path, chained */
-	uint32_t vfs_asize, vfs_acount;          /* m */
-	uint64_t vfs_aorder;                     /* attach mutex */
+	pthread_mutex_t vfs_attach_mtx; /* taken before any ranked lock */
+	pthread_rwlock_t vfs_lock;      /* rank MOUNTS */
+	struct attach **vfs_ahash;      /* m: attachments by path, chained */
+	uint32_t vfs_asize, vfs_acount; /* m */
+	uint64_t vfs_aorder;            /* attach mutex */
+	_Atomic uint64_t vfs_rebinds;   /* a: odd while attachments are being moved */
+	bool vfs_rebinding; /* attach mutex: what is in the way is laid over */
 	const struct vfs_notify_ops *vfs_notify; /* c after start-up; may be NULL */
 	void *vfs_notify_arg;
 };
@@ -167,7 +170,16 @@ struct file *vfs_file_peek(struct vfs *v, uint64_t id);
 
 /* The table of names attached in one directory; under its v_lock. */
 struct shadow {
-	struct dirtab sh_tab; /* values: struct attach * */
+	struct dirtab sh_tab;  /* values: struct attach * */
+	struct dirtab sh_ways; /* values: struct way * */
+	uint32_t sh_ndirs; /* attached directories that the file system does not count */
+};
+
+/* The name of a directory of a file system that changes by itself, at or below which
+ * something is attached; under the v_lock of the directory above. */
+struct way {
+	struct vnode *wy_vp; /* what was there when it was attached; one reference */
+	uint32_t wy_count;   /* attachments below */
 };
 
 /* -ENODATA: nothing attached there, ask the file system.  Else 0 with a reference in
@@ -183,8 +195,17 @@ bool shadow_covers(struct vnode *dvp, const char *name, size_t len);
  * reference to its vnode.  False at the end. */
 bool shadow_next(
     struct vnode *dvp, uint64_t *seq, char name[NAME_LEN_MAX + 1], struct vnode **ret_vp);
-/* 0, -EEXIST or -ENOMEM. */
-int shadow_add(struct vnode *dvp, const struct name *n, struct attach *at);
+/* The attachments below vp, which is called n in dvp, are one more or less. */
+int shadow_way_add(struct vnode *dvp, const struct name *n, struct vnode *vp);
+void shadow_way_del(struct vnode *dvp, const struct name *n);
+/* Whether what the file system says of the name (r and, for 0, vp) is not what the
+ * attachments below hang on. */
+bool shadow_way_strays(struct vnode *dvp, const struct name *n, int r, struct vnode *vp);
+/* Attached directories that a link count does not know of. */
+uint32_t shadow_ndirs(struct vnode *dvp);
+/* 0, -EEXIST or -ENOMEM.  ndirs: at is a directory that the file system does not count. */
+int shadow_add(
+    struct vnode *dvp, const struct name *n, struct attach *at, bool uncounted);
 void shadow_remove(struct vnode *dvp, const struct name *n);
 
 /* The attach mutex is held.  A synthetic parent over a directory that is not in memory.
@@ -192,5 +213,13 @@ void shadow_remove(struct vnode *dvp, const struct name *n);
 int vfs_attach_synth(struct vfs *v, struct vnode *dvp, const struct name *n,
     const char *path, size_t len, struct vnode *vp);
 void vfs_detach_synth(struct vfs *v, struct attach *at);
+/* What is called n in dvp has become another: puts everything attached below dvp's tree
+ * on what is there by now.  0: look again; else the old arrangement stays. */
+int vfs_rebind(struct vnode *dvp, const struct name *n);
+/* Does this thread attach or detach?  Its look-ups take things as they are. */
+bool vfs_attaching(void);
+/* The look-up of vop.c without the check for names that have become others. */
+int vop_lookup_plain(struct vnode *dvp, const struct name *n, struct vnode **ret_vp);
+bool vop_strays(struct vnode *dvp, const struct name *n, int r, struct vnode *vp);
 
 #endif

@@ -101,6 +101,12 @@ namei_parent(struct vfs *v, const char *path, bool make_parents, struct vnode **
 		if (r <= 0)
 			return r < 0 ? r : -ENOENT;
 		r = vop_lookup(dvp, &n, &child);
+		/* A file where there was a directory when something was attached below. */
+		if (r == 0 && make_parents && v->vfs_rebinding && child->v_type != VDIR &&
+		    child->v_mount == dvp->v_mount) {
+			vn_unref(child);
+			r = -ENOENT;
+		}
 		if (r == -ENOENT && make_parents)
 			r = make_parent(v, dvp, &n, path, (size_t)(p - path), &child);
 		if (r == -EEXIST && make_parents) /* somebody was faster */
@@ -127,19 +133,22 @@ prune_one(struct vfs *v, const char *path)
 	struct name n;
 	int r;
 
+	if (at && at->at_synth) {
+		/* By itself, not by what the path leads to: they may differ by now. */
+		if (atomic_load(&at->at_vp->v_nattach) > 0)
+			return -ENOTEMPTY;
+		r = rumpfs_retire_synth(at->at_vp);
+		if (r == 0)
+			vfs_detach_synth(v, at);
+		return r;
+	}
 	r = namei_parent(v, path, false, &dvp, &n);
 	if (r == 0)
 		r = vop_lookup(dvp, &n, &vp);
 	if (r < 0)
 		return r;
-	if (!(atomic_load(&vp->v_flags) & VF_SYNTH))
+	if (!(atomic_load(&vp->v_flags) & VF_SYNTH) || vp->v_mount != dvp->v_mount)
 		return -ENOTEMPTY;
-	if (at && at->at_synth) {
-		r = rumpfs_retire_synth(vp);
-		if (r == 0)
-			vfs_detach_synth(v, at);
-		return r;
-	}
 	r = rumpfs_rmdir_synth(dvp, &n);
 	if (r == 0 && v->vfs_notify)
 		v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);

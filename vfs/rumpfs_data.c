@@ -52,7 +52,7 @@ void
 rdata_done(struct rumpfs_mount *rm, struct rdata *d)
 {
 	if (d->rd_fd >= 0) {
-		close(d->rd_fd);
+		rmemfd_close(d);
 		rumpfs_unreserve(rm, d->rd_memfd_pages * PAGE_BYTES);
 	} else {
 		drop_pages(rm, d, 0, UINT64_MAX);

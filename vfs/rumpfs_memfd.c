@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,12 +59,35 @@ copy_page(int fd, const char *page, uint64_t off, uint64_t size)
 	    fd, page, size - off < PAGE_BYTES ? size - off : PAGE_BYTES, off);
 }
 
-int
-rmemfd_convert(struct rdata *d)
+/* memfds of the whole process.  Keys need fds too, so at most a quarter of what is allowed
+ * is taken here; then files stay on the heap. */
+static _Atomic uint64_t memfds;
+
+static bool
+take_fd(void)
 {
-	uint64_t i = 0, held;
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && atomic_load(&memfds) >= rl.rlim_cur / 4)
+		return false;
+	atomic_fetch_add(&memfds, 1);
+	return true;
+}
+
+void
+rmemfd_close(struct rdata *d)
+{
+	close(d->rd_fd);
+	d->rd_fd = -1;
+	atomic_fetch_sub(&memfds, 1);
+}
+
+/* A memfd with what d holds.  The fd or -errno. */
+static int
+copy_out(struct rdata *d, uint64_t *ret_held, bool *ret_beyond)
+{
+	uint64_t i = 0;
 	int fd = memfd_create("rumpfs", MFD_CLOEXEC), r = 0;
-	bool beyond = false;
 
 	if (fd < 0)
 		return -errno;
@@ -71,17 +95,35 @@ rmemfd_convert(struct rdata *d)
 		r = -errno;
 	for (uint64_t from = 0; r == 0 && pages_next(&d->rd_pages, from, &i);
 	     from = i + 1) {
-		beyond = i << PAGE_SHIFT >= d->rd_size;
+		*ret_beyond = i << PAGE_SHIFT >= d->rd_size;
 		r = copy_page(
 		    fd, pages_get(&d->rd_pages, i), i << PAGE_SHIFT, d->rd_size);
 	}
 	if (r == 0)
-		r = pages_held(fd, &held);
-	if (r == 0 && held != d->rd_pages.pg_count)
+		r = pages_held(fd, ret_held);
+	if (r == 0 && *ret_held != d->rd_pages.pg_count)
 		r = -EIO; /* the accounts would be wrong */
-	if (r < 0) {
-		close(fd);
-		return r;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+int
+rmemfd_convert(struct rdata *d)
+{
+	uint64_t i, held;
+	bool beyond = false;
+	int fd;
+
+	if (d->rd_stays || !take_fd())
+		return -EMFILE;
+	fd = copy_out(d, &held, &beyond);
+	if (fd < 0) {
+		/* Not again at each write: it copies all there is. */
+		d->rd_stays = true;
+		atomic_fetch_sub(&memfds, 1);
+		return fd;
 	}
 	d->rd_beyond = beyond;
 	while (pages_next(&d->rd_pages, 0, &i))
@@ -227,7 +269,7 @@ hole_bytes(const struct rdata *d, uint64_t off, uint64_t end)
 	return end - at - data;
 }
 
-/* Zeroes the range of existing data: holes are punched and filled again. */
+/* Makes the pages of the range that are missing. */
 static int
 allocate(struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len)
 {

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+/* Bytes of a symlink's target that are not counted. */
+#define SHORT_TARGET 128u
+
 /* Adds n unless that goes over the limit.  Never adds to take away again: a request that
  * is refused must not make one beside it fail that has room. */
 static bool
@@ -63,8 +66,34 @@ rumpfs_timespec(int64_t ns)
 	return ts;
 }
 
+bool
+rumpfs_count_node(struct rumpfs_mount *rm)
+{
+	return count_in(&rm->rm_nodes, 1, &rm->rm_inodes);
+}
+
+void
+rumpfs_uncount_node(struct rumpfs_mount *rm)
+{
+	atomic_fetch_sub(&rm->rm_nodes, 1);
+}
+
+/* What a symlink's target takes: nothing while it is short, else a page, as on tmpfs. */
+static uint64_t
+target_bytes(const struct rumpfs_node *rn)
+{
+	return rn->rn_link.len < SHORT_TARGET ? 0 : PAGE_BYTES;
+}
+
+static void
+drop_target(struct rumpfs_mount *rm, struct rumpfs_node *rn)
+{
+	rumpfs_unreserve(rm, target_bytes(rn));
+	free(rn->rn_link.target);
+}
+
 static int
-init_kind(struct rumpfs_node *rn, const struct vmake *mk)
+init_kind(struct rumpfs_mount *rm, struct rumpfs_node *rn, const struct vmake *mk)
 {
 	switch (mk->vm_type) {
 	case VDIR:
@@ -84,6 +113,10 @@ init_kind(struct rumpfs_node *rn, const struct vmake *mk)
 		rn->rn_link.target = strdup(mk->vm_target);
 		if (!rn->rn_link.target)
 			return -ENOMEM;
+		if (!rumpfs_reserve(rm, target_bytes(rn))) {
+			free(rn->rn_link.target);
+			return -ENOSPC;
+		}
 		rn->rn_mode = 0777;
 		break;
 	default:
@@ -117,7 +150,7 @@ rumpfs_node_alloc(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
 	struct rumpfs_node *rn;
 	int r = -ENOMEM;
 
-	if (!count_in(&rm->rm_nodes, 1, &rm->rm_inodes))
+	if (!rumpfs_count_node(rm))
 		return -ENOSPC;
 	rn = calloc(1, node_size(mk->vm_type));
 	if (!rn)
@@ -134,7 +167,7 @@ rumpfs_node_alloc(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
 	}
 	rn->rn_btime_ns = rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
 	atomic_init(&rn->rn_atime_ns, rn->rn_btime_ns);
-	r = init_kind(rn, mk);
+	r = init_kind(rm, rn, mk);
 	if (r < 0)
 		goto free;
 	r = vn_init(&rn->rn_vn, &rm->rm_mnt, &rumpfs_vops, mk->vm_type);
@@ -144,11 +177,11 @@ rumpfs_node_alloc(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
 	return 0;
 free_kind:
 	if (mk->vm_type == VLNK)
-		free(rn->rn_link.target);
+		drop_target(rm, rn);
 free:
 	free(rn);
 uncount:
-	atomic_fetch_sub(&rm->rm_nodes, 1);
+	rumpfs_uncount_node(rm);
 	return r;
 }
 
@@ -161,7 +194,7 @@ rumpfs_reclaim(struct vnode *vp)
 	if (vp->v_type == VREG)
 		rdata_done(rm, &rn->rn_data);
 	else if (vp->v_type == VLNK)
-		free(rn->rn_link.target);
+		drop_target(rm, rn);
 	else if (vp->v_type == VDIR) {
 		/* Empty, but for files at the end of the namespace (subdirectories would
 		 * keep it alive). */
@@ -169,7 +202,7 @@ rumpfs_reclaim(struct vnode *vp)
 		dirtab_done(&rn->rn_dir.tab);
 	}
 	rumpfs_xattrs_free(rm, rn);
-	atomic_fetch_sub(&rm->rm_nodes, 1);
+	rumpfs_uncount_node(rm);
 	vn_done(vp); /* may free the mount */
 	free(rn);
 }

@@ -27,6 +27,7 @@ struct rdata {
 	uint64_t rd_size;
 	struct pages rd_pages;   /* while rd_fd is -1 */
 	uint64_t rd_memfd_pages; /* what the memfd holds and is accounted for */
+	bool rd_stays;           /* on the heap: moving it has failed */
 	int rd_fd;               /* -1, or the memfd that holds the contents */
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
 };
@@ -83,6 +84,11 @@ extern const struct vops rumpfs_vops;
 bool rumpfs_reserve(struct rumpfs_mount *rm, uint64_t n);
 void rumpfs_unreserve(struct rumpfs_mount *rm, uint64_t n);
 
+/* A node, or one more name of one: names are counted as tmpfs counts them, so that their
+ * memory has a limit too.  False: over the limit. */
+bool rumpfs_count_node(struct rumpfs_mount *rm);
+void rumpfs_uncount_node(struct rumpfs_mount *rm);
+
 int64_t rumpfs_now_ns(void);
 struct timespec rumpfs_timespec(int64_t ns);
 
@@ -108,6 +114,7 @@ uint64_t rdata_bytes(const struct rdata *d); /* allocated */
 /* rumpfs_memfd.c: the same for contents that have moved to a memfd. */
 /* Moves the pages of d to a memfd.  On failure (no fds, no memory) d is as it was. */
 int rmemfd_convert(struct rdata *d);
+void rmemfd_close(struct rdata *d);
 int rmemfd_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u);
 int rmemfd_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
 int rmemfd_fallocate(

@@ -19,6 +19,8 @@
 /* What tmpfs says a directory entry takes. */
 #define DIRENT_BYTES 20
 
+#define TIME_MAX_S 9223372036ll
+
 static void
 touch_dir(struct rumpfs_node *rn, int64_t now)
 {
@@ -81,9 +83,14 @@ rumpfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	return 0;
 }
 
+/* Nanoseconds in 64 bits reach from 1677 to 2262; times beyond are kept at the ends. */
 static int64_t
 ns_of(const struct timespec *ts)
 {
+	if (ts->tv_sec >= TIME_MAX_S)
+		return TIME_MAX_S * 1000000000ll;
+	if (ts->tv_sec <= -TIME_MAX_S)
+		return -TIME_MAX_S * 1000000000ll;
 	return ts->tv_sec * 1000000000ll + ts->tv_nsec;
 }
 
@@ -212,15 +219,27 @@ rumpfs_link(
 		return -EMLINK;
 	if (dirtab_find(&dir->rn_dir.tab, n))
 		return -EEXIST;
+	if (!rumpfs_count_node(rumpfs_mount_of(vp)))
+		return -ENOSPC;
 	r = dirtab_reserve(&dir->rn_dir.tab, n, &spare);
-	if (r < 0)
+	if (r < 0) {
+		rumpfs_uncount_node(rumpfs_mount_of(vp));
 		return r;
+	}
 	vn_ref(vp);
 	enter(dir, spare, rn);
 	rn->rn_nlink++;
 	rn->rn_ctime_ns = rumpfs_now_ns();
 	touch_dir(dir, rn->rn_ctime_ns);
 	return 0;
+}
+
+/* One name less.  The last one's share goes with the node. */
+static void
+drop_link(struct rumpfs_node *rn)
+{
+	if (--rn->rn_nlink > 0)
+		rumpfs_uncount_node(rumpfs_mount_of(&rn->rn_vn));
 }
 
 static int
@@ -237,7 +256,7 @@ rumpfs_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr)
 		return -EISDIR;
 	rn = leave(dir, de);
 	lk_write(&rn->rn_vn.v_lock, LK_FILE);
-	rn->rn_nlink--;
+	drop_link(rn);
 	rn->rn_ctime_ns = now;
 	lk_unlock(&rn->rn_vn.v_lock, LK_FILE);
 	touch_dir(dir, now);
@@ -401,7 +420,7 @@ rumpfs_rename(const struct vrename *v)
 		struct rumpfs_node *t = rumpfs_node_of(v->rn_tvp);
 
 		if (v->rn_tvp->v_type != VDIR)
-			t->rn_nlink--;
+			drop_link(t);
 		t->rn_ctime_ns = now;
 		vn_unref(v->rn_tvp); /* the entry's; the caller has another */
 	}

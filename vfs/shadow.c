@@ -3,6 +3,11 @@
  *
  * A directory gets its table with the first attachment and keeps it.  The wrappers test
  * the pointer without a lock, which is all it costs where nothing is attached.
+ *
+ * Ways.  What is attached below a directory key has a path, but the directories on that
+ * path are the host's, which may replace them at any time.  So each such directory is noted
+ * by name in the one above it, with the vnode it was when the attachment was made; a
+ * look-up that finds something else there moves the attachments over (vfs_rebind()).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,27 +20,38 @@ table_of(const struct vnode *dvp)
 	return atomic_load_explicit(&dvp->v_shadow, memory_order_acquire);
 }
 
+/* The table, made if it is missing; v_lock is held exclusively. */
+static struct shadow *
+need_table(struct vnode *dvp)
+{
+	struct shadow *sh = table_of(dvp);
+
+	if (sh)
+		return sh;
+	sh = calloc(1, sizeof(*sh));
+	if (!sh)
+		return NULL;
+	dirtab_init(&sh->sh_tab, 0);
+	dirtab_init(&sh->sh_ways, 0);
+	atomic_store_explicit(&dvp->v_shadow, sh, memory_order_release);
+	return sh;
+}
+
 int
-shadow_add(struct vnode *dvp, const struct name *n, struct attach *at)
+shadow_add(struct vnode *dvp, const struct name *n, struct attach *at, bool uncounted)
 {
 	struct shadow *sh;
-	int r = 0;
+	int r;
 
 	lk_write(&dvp->v_lock, LK_DIR);
-	sh = table_of(dvp);
-	if (!sh) {
-		sh = calloc(1, sizeof(*sh));
-		if (sh) {
-			dirtab_init(&sh->sh_tab, 0);
-			atomic_store_explicit(&dvp->v_shadow, sh, memory_order_release);
-		} else {
-			r = -ENOMEM;
-		}
+	sh = need_table(dvp);
+	r = sh ? dirtab_add(&sh->sh_tab, n, at) : -ENOMEM;
+	if (r == 0) {
+		at->at_uncounted = uncounted;
+		sh->sh_ndirs += uncounted;
+		if (at->at_kind == AT_PENDING)
+			atomic_fetch_or(&dvp->v_flags, VF_PENDING);
 	}
-	if (r == 0)
-		r = dirtab_add(&sh->sh_tab, n, at);
-	if (r == 0 && at->at_kind == AT_PENDING)
-		atomic_fetch_or(&dvp->v_flags, VF_PENDING);
 	lk_unlock(&dvp->v_lock, LK_DIR);
 	return r;
 }
@@ -48,9 +64,98 @@ shadow_remove(struct vnode *dvp, const struct name *n)
 
 	lk_write(&dvp->v_lock, LK_DIR);
 	de = dirtab_find(&sh->sh_tab, n);
-	if (de)
+	if (de) {
+		sh->sh_ndirs -= ((struct attach *)de->de_value)->at_uncounted;
 		dirtab_remove(&sh->sh_tab, de);
+	}
 	lk_unlock(&dvp->v_lock, LK_DIR);
+}
+
+uint32_t
+shadow_ndirs(struct vnode *dvp)
+{
+	struct shadow *sh = table_of(dvp);
+	uint32_t n;
+
+	if (!sh)
+		return 0;
+	lk_read(&dvp->v_lock, LK_DIR);
+	n = sh->sh_ndirs;
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	return n;
+}
+
+/* The way of this name, with a new one made if make is set; v_lock is held. */
+static struct way *
+way_of(struct shadow *sh, const struct name *n, struct vnode *make)
+{
+	struct dirent_node *de = dirtab_find(&sh->sh_ways, n);
+	struct way *w;
+
+	if (de || !make)
+		return de ? de->de_value : NULL;
+	w = calloc(1, sizeof(*w));
+	if (!w || dirtab_add(&sh->sh_ways, n, w) < 0) {
+		free(w);
+		return NULL;
+	}
+	w->wy_vp = vn_ref(make);
+	return w;
+}
+
+int
+shadow_way_add(struct vnode *dvp, const struct name *n, struct vnode *vp)
+{
+	struct shadow *sh;
+	struct way *w = NULL;
+
+	lk_write(&dvp->v_lock, LK_DIR);
+	sh = need_table(dvp);
+	if (sh)
+		w = way_of(sh, n, vp);
+	if (w)
+		w->wy_count++;
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	return w ? 0 : -ENOMEM;
+}
+
+void
+shadow_way_del(struct vnode *dvp, const struct name *n)
+{
+	struct shadow *sh = table_of(dvp);
+	struct vnode *vp = NULL;
+	struct way *w;
+
+	lk_write(&dvp->v_lock, LK_DIR);
+	w = sh ? way_of(sh, n, NULL) : NULL;
+	if (w && --w->wy_count == 0) {
+		vp = w->wy_vp;
+		free(w);
+		dirtab_remove(&sh->sh_ways, dirtab_find(&sh->sh_ways, n));
+	}
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	if (vp)
+		vn_unref(vp);
+}
+
+bool
+shadow_way_strays(struct vnode *dvp, const struct name *n, int r, struct vnode *vp)
+{
+	struct shadow *sh = table_of(dvp);
+	const struct way *w = NULL;
+	bool strays;
+
+	if (sh) {
+		lk_read(&dvp->v_lock, LK_DIR);
+		w = way_of(sh, n, NULL);
+		strays = w && (r == -ENOENT || (r == 0 && vp != w->wy_vp));
+		lk_unlock(&dvp->v_lock, LK_DIR);
+		if (w)
+			return strays;
+	}
+	/* A directory that has been moved here with what was attached below it. */
+	return r == 0 && vp->v_type == VDIR && vp->v_mount == dvp->v_mount &&
+	       atomic_load(&vp->v_nattach) > 0;
 }
 
 /* What is attached under the name: -1 for nothing, else the kind; with a reference to the
@@ -100,6 +205,8 @@ resolve(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 			lk_write(&dvp->v_lock, LK_DIR);
 			at->at_vp = vp;
 			at->at_kind = AT_MOUNT;
+			at->at_uncounted = vp->v_type == VDIR;
+			table_of(dvp)->sh_ndirs += at->at_uncounted;
 			lk_unlock(&dvp->v_lock, LK_DIR);
 			*ret_vp = vn_ref(vp);
 		}

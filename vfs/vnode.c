@@ -78,6 +78,7 @@ vn_done(struct vnode *vp)
 	slot_release(&mp->mnt_vfs->vfs_nodes, vp->v_id);
 	if (sh) {
 		dirtab_done(&sh->sh_tab);
+		dirtab_done(&sh->sh_ways);
 		free(sh);
 	}
 	if (vp->v_parent)

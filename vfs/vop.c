@@ -14,6 +14,9 @@
 
 #include "vfs/trace.h"
 
+/* How often a look-up brings attachments along before it takes things as they are. */
+#define REBIND_TRIES 4
+
 #define ID(vp) ((unsigned long long)(vp)->v_id)
 
 /* The guards of a row: v_lock, if the file system wants it. */
@@ -52,7 +55,7 @@ has_shadow(const struct vnode *vp)
 }
 
 int
-vop_lookup(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
+vop_lookup_plain(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 {
 	int r = -ENODATA;
 
@@ -65,6 +68,69 @@ vop_lookup(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 		r = dvp->v_op->lookup(dvp, n, ret_vp);
 		unlock(dvp);
 	}
+	return r;
+}
+
+/* What attachments below the name hang on may have been replaced, moved, or come at last
+ * where a parent was made for want of it. */
+bool
+vop_strays(struct vnode *dvp, const struct name *n, int r, struct vnode *vp)
+{
+	struct vnode *host;
+	bool come;
+
+	if (r < 0 || !(atomic_load(&vp->v_flags) & VF_SYNTH) ||
+	    vp->v_mount == dvp->v_mount)
+		return shadow_way_strays(dvp, n, r, vp);
+	if (dvp->v_op->lookup(dvp, n, &host) < 0)
+		return false;
+	come = host->v_type == VDIR;
+	vn_unref(host);
+	return come;
+}
+
+/* In a file system that changes by itself: the look-up, and attachments brought along.
+ * While they are on their way a look-up waits, so that nothing hidden is seen. */
+static int
+lookup_rebinding(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
+{
+	struct vfs *v = dvp->v_mount->mnt_vfs;
+	struct vnode *vp = NULL;
+	int r = -ENOENT;
+
+	for (int tries = 0; tries < REBIND_TRIES; tries++) {
+		uint64_t seq = atomic_load(&v->vfs_rebinds);
+		bool strays;
+
+		if (seq & 1) {
+			pthread_mutex_lock(&v->vfs_attach_mtx);
+			pthread_mutex_unlock(&v->vfs_attach_mtx);
+			seq = atomic_load(&v->vfs_rebinds);
+		}
+		r = vop_lookup_plain(dvp, n, &vp);
+		strays = vop_strays(dvp, n, r, vp);
+		if (!strays && atomic_load(&v->vfs_rebinds) == seq)
+			break;
+		if (strays && (tries == REBIND_TRIES - 1 || vfs_rebind(dvp, n) < 0))
+			break;
+		if (r == 0)
+			vn_unref(vp);
+		r = -EBUSY;
+	}
+	if (r == 0)
+		*ret_vp = vp;
+	return r;
+}
+
+int
+vop_lookup(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
+{
+	int r;
+
+	if ((dvp->v_op->vo_flags & VOPS_LOCKED) || dvp->v_type != VDIR || vfs_attaching())
+		r = vop_lookup_plain(dvp, n, ret_vp);
+	else
+		r = lookup_rebinding(dvp, n, ret_vp);
 	TRACE("lookup dir=%llu \"%s\" = %d node=%llu", ID(dvp), n->n_ptr, r,
 	    r == 0 ? ID(*ret_vp) : 0);
 	return r;
@@ -78,6 +144,9 @@ vop_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	lock_shared(vp);
 	r = vp->v_op->getattr(vp, f, ret);
 	unlock(vp);
+	/* A link count of 1 says that the file system does not count subdirectories. */
+	if (r == 0 && vp->v_type == VDIR && has_shadow(vp) && ret->va_nlink > 1)
+		ret->va_nlink += shadow_ndirs(vp);
 	TRACE("getattr node=%llu = %d", ID(vp), r);
 	return r;
 }

@@ -17,8 +17,8 @@
  *   setattr      vp exclusive                EPERM EINVAL EFBIG ENOSPC          EROFS
  *   readlink     vp shared                   EINVAL                             EINVAL
  *   make         dvp exclusive               EEXIST ENOSPC ENAMETOOLONG ENOENT  EPERM
- *   create       dvp exclusive               as make; ESTALE                    make +
- * open link         dvp exclusive, then vp      EEXIST EMLINK ENOENT EPERM         EPERM
+ *   create       dvp exclusive               as make; ESTALE                    make, open
+ *   link         dvp exclusive, then vp      EEXIST EMLINK ENOENT EPERM         EPERM
  *   unlink       dvp exclusive               ENOENT EISDIR                      EPERM
  *   rmdir        dvp exclusive               ENOENT ENOTDIR ENOTEMPTY           EPERM
  *   rename       rename.c; see below         …                                  EPERM
@@ -28,14 +28,15 @@
  *   read         vp shared                   EINVAL                             EINVAL
  *   write        vp exclusive                ENOSPC EFBIG                       EINVAL
  *   fsync        none                        EIO ENOSPC                         succeeds
- *   fallocate    vp exclusive                EOPNOTSUPP ENOSPC EFBIG EOPNOTSUPP seek vp
- * shared                   ENXIO EINVAL                       EINVAL readdir      dvp
- * shared                  ESTALE                             ENOTDIR getxattr     vp
- * shared                   ENODATA ERANGE EOPNOTSUPP          EOPNOTSUPP setxattr     vp
- * exclusive                EEXIST ENODATA ENOSPC E2BIG        EOPNOTSUPP listxattr    vp
- * shared                   ERANGE                             empty list removexattr  vp
- * exclusive                ENODATA                            EOPNOTSUPP ioctl none
- * ENOTTY                             ENOTTY statfs       none –
+ *   fallocate    vp exclusive                EOPNOTSUPP ENOSPC EFBIG            EOPNOTSUPP
+ *   seek         vp shared                   ENXIO EINVAL                       EINVAL
+ *   readdir      dvp shared                  ESTALE                             ENOTDIR
+ *   getxattr     vp shared                   ENODATA ERANGE EOPNOTSUPP          EOPNOTSUPP
+ *   setxattr     vp exclusive                EEXIST ENODATA ENOSPC E2BIG        EOPNOTSUPP
+ *   listxattr    vp shared                   ERANGE                             empty list
+ *   removexattr  vp exclusive                ENODATA                            EOPNOTSUPP
+ *   ioctl        none                        ENOTTY                             ENOTTY
+ *   statfs       none                                                           –
  *
  * Behaviour is that of the Linux system call of the same name on tmpfs; where a row of
  * the manual page says otherwise for a kind of node, the op says so.
