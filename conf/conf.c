@@ -138,7 +138,8 @@ conf_bad(struct conf_parse *p, const char *fmt, ...)
 	    "%s", text);
 }
 
-/* Everything that fd has.  0, or -errno; -EFBIG over FILE_MAX. */
+/* Everything that fd has.  0, or -errno; -EFBIG over FILE_MAX, -EISDIR for a directory,
+ * -ENOTSUP for what else is not a regular file. */
 static int
 read_all(int fd, GString *out)
 {
@@ -148,7 +149,9 @@ read_all(int fd, GString *out)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	if (S_ISREG(st.st_mode) && st.st_size > FILE_MAX)
+	if (!S_ISREG(st.st_mode))
+		return -ENOTSUP;
+	if (st.st_size > FILE_MAX)
 		return -EFBIG;
 	for (;;) {
 		size_t had = out->len;
@@ -173,8 +176,8 @@ read_all(int fd, GString *out)
 static int
 read_file(const char *name, GString *out)
 {
-	/* No check of what it is before the open: a pipe ("/dev/stdin", "<(...)") is fine. */
-	int fd = open(name, O_RDONLY | O_CLOEXEC), r;
+	/* Opening a fifo would wait for somebody to write to it. */
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
 
 	if (fd < 0)
 		return -errno;
@@ -197,6 +200,9 @@ load_file(struct conf *c, struct conf_diags *d, const char *name)
 
 	if (r == -EISDIR)
 		conf_diag(d, f, 0, NULL, NULL, "a directory, expected a text file");
+	else if (r == -ENOTSUP)
+		conf_diag(
+		    d, f, 0, NULL, NULL, "not a regular file, expected a text file");
 	else if (r == -EFBIG)
 		conf_diag(d, f, 0, NULL, NULL, "larger than 64 MiB, expected less");
 	else if (r != 0)

@@ -35,7 +35,7 @@ to_stderr(const char *before, const char *text)
 	struct iovec iov[] = {
 	    {(char *)(uintptr_t)before, strlen(before)},
 	    {(char *)(uintptr_t)text, strlen(text)},
-	    {(char *)(uintptr_t)"\n", 1},
+	    {(char *)(uintptr_t) "\n", 1},
 	};
 
 	if (writev(STDERR_FILENO, iov, 3) < 0)

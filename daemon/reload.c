@@ -91,33 +91,45 @@ by_path(const void *a, const void *b)
 	return strcmp((*x)->ce_path, (*y)->ce_path);
 }
 
-/* The keys of c in the order of their paths, which puts what is above first. */
+static bool
+is_there(struct etfs *e, const char *key)
+{
+	struct etfs_info i;
+
+	return etfs_find(e, key, &i) == 0;
+}
+
+/* The keys of c in the order of their paths, which puts what is above first; with e, only
+ * those that are registered: one may be missing since it could not be put back. */
 static const struct conf_etfs **
-sorted(const struct conf *c)
+sorted(const struct conf *c, struct etfs *e, size_t *ret_n)
 {
 	const struct conf_etfs **all = calloc(c->c_netfs + 1, sizeof(*all));
+	size_t n = 0;
 
 	for (size_t i = 0; all && i < c->c_netfs; i++)
-		all[i] = &c->c_etfs[i];
+		if (!e || is_there(e, c->c_etfs[i].ce_path))
+			all[n++] = &c->c_etfs[i];
 	if (all)
-		qsort(all, c->c_netfs, sizeof(*all), by_path);
+		qsort(all, n, sizeof(*all), by_path);
+	*ret_n = n;
 	return all;
 }
 
 /* False: no memory. */
 static bool
-diff_make(struct diff *d, const struct conf *old, const struct conf *new)
+diff_make(struct diff *d, struct etfs *e, const struct conf *old, const struct conf *new)
 {
-	size_t i = 0, k = 0;
+	size_t i = 0, k = 0, nold, nnew;
 
 	/* Thinned out in place. */
 	memset(d, 0, sizeof(*d));
-	d->gone = sorted(old);
-	d->came = sorted(new);
-	while (d->gone && d->came && (i < old->c_netfs || k < new->c_netfs)) {
-		int c = i == old->c_netfs   ? 1
-		        : k == new->c_netfs ? -1
-		                            : by_path(&d->gone[i], &d->came[k]);
+	d->gone = sorted(old, e, &nold);
+	d->came = sorted(new, NULL, &nnew);
+	while (d->gone && d->came && (i < nold || k < nnew)) {
+		int c = i == nold   ? 1
+		        : k == nnew ? -1
+		                    : by_path(&d->gone[i], &d->came[k]);
 
 		if (c == 0 && same_key(d->gone[i], d->came[k])) {
 			i++;
@@ -140,47 +152,63 @@ diff_done(struct diff *d)
 	free(d->came);
 }
 
-/* Puts back what diff_apply() had done: nremoved keys removed, nmade registered. */
-static void
+/* Puts back what diff_apply() had done: nremoved keys removed, nmade registered.  How many
+ * it could not. */
+static size_t
 diff_undo(struct etfs *e, const struct diff *d, size_t nremoved, size_t nmade)
 {
-	while (nmade > 0)
-		(void)etfs_remove(e, d->came[--nmade]->ce_path);
+	size_t failed = 0;
+
+	while (nmade > 0) {
+		const char *key = d->came[--nmade]->ce_path;
+		int r = etfs_remove(e, key);
+
+		if (r < 0 && is_there(e, key)) {
+			log_msg(LOG_ERR,
+			    "key %s: it was added and cannot be removed again: %s", key,
+			    strerror(-r));
+			failed++;
+		}
+	}
 	while (nremoved > 0) {
 		/* They were removed from the last to the first. */
-		size_t i = d->ngone - nremoved--;
+		const struct conf_etfs *ce = d->gone[d->ngone - nremoved--];
 
-		if (apply_key(e, d->gone[i]) < 0)
-			log_msg(
-			    LOG_ERR, "key %s could not be put back", d->gone[i]->ce_path);
+		if (apply_key(e, ce) < 0) {
+			log_msg(LOG_ERR,
+			    "key %s: it could not be put back and is gone; the next "
+			    "reload tries it again",
+			    ce->ce_path);
+			failed++;
+		}
 	}
+	return failed;
 }
 
+/* *ret_failed: what could not be undone after a failure. */
 static int
-diff_apply(struct etfs *e, const struct diff *d)
+diff_apply(struct etfs *e, const struct diff *d, size_t *ret_failed)
 {
 	size_t nremoved = 0, nmade = 0;
 	int r = 0;
 
-	for (; nremoved < d->ngone && r == 0; nremoved++) {
+	for (; nremoved < d->ngone; nremoved++) {
 		const char *key = d->gone[d->ngone - 1 - nremoved]->ce_path;
 
 		r = etfs_remove(e, key);
-		if (r == -ENOENT)
-			r = 0;
-		if (r < 0) {
+		if (r < 0 && is_there(e, key)) {
 			log_msg(
 			    LOG_ERR, "key %s: cannot be removed: %s", key, strerror(-r));
 			break;
 		}
+		r = 0;
 	}
 	for (; nmade < d->ncame && r == 0; nmade++) {
 		r = apply_key(e, d->came[nmade]);
 		if (r < 0)
 			break;
 	}
-	if (r < 0)
-		diff_undo(e, d, nremoved, nmade);
+	*ret_failed = r < 0 ? diff_undo(e, d, nremoved, nmade) : 0;
 	return r;
 }
 
@@ -193,15 +221,15 @@ is_live(const struct conf_etfs *ce)
 }
 
 static bool
-apply_difference(
-    struct space *sp, const struct conf *old, const struct conf *new, bool live)
+apply_difference(struct space *sp, const struct conf *old, const struct conf *new,
+    bool live, size_t *ret_failed)
 {
 	struct diff d;
-	bool ok = diff_make(&d, old, new);
+	bool ok = diff_make(&d, sp->sp_etfs, old, new);
 
 	if (!ok)
 		log_msg(LOG_ERR, "out of memory");
-	ok = ok && diff_apply(sp->sp_etfs, &d) == 0;
+	ok = ok && diff_apply(sp->sp_etfs, &d, ret_failed) == 0;
 	if (ok) {
 		tell_other_changes(old, new);
 		for (size_t i = 0; !live && i < d.ncame; i++)
@@ -224,15 +252,22 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 {
 	struct conf *new = apply_load(o, o->o_config);
 	struct space trial;
+	size_t failed = 0;
 	bool ok = false;
 
 	if (new &&space_new(&trial, new, o->o_rdonly, true) == 0) {
 		space_done(&trial);
-		ok = apply_difference(sp, *conf, new, live);
+		ok = apply_difference(sp, *conf, new, live, &failed);
 	}
 	if (!ok) {
-		log_msg(
-		    LOG_ERR, "the configuration was not reloaded; nothing has changed");
+		if (failed)
+			log_msg(LOG_ERR,
+			    "the configuration was not reloaded, and %zu keys are not as "
+			    "they were",
+			    failed);
+		else
+			log_msg(LOG_ERR,
+			    "the configuration was not reloaded; nothing has changed");
 		if (new)
 			conf_free(new);
 		return;

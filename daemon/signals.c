@@ -66,6 +66,8 @@ signals_block(void)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &sa, NULL);
+	/* A write over the limit of file sizes then fails with EFBIG. */
+	sigaction(SIGXFSZ, &sa, NULL);
 }
 
 static void

@@ -30,17 +30,28 @@ key_alive(const struct enode *n)
 	           : 0;
 }
 
-int
-act_as(const struct enode *n, const struct cred *cr, bool *ret_acting)
+static int
+become(const struct cred *cr, bool *ret_acting)
 {
-	int r;
+	int r = hc_become(cr->cr_uid, cr->cr_gid, cr->cr_pid);
 
-	if (!key_is_dir(key_of(n)) || !cr)
-		return 0;
-	r = hc_become(cr->cr_uid, cr->cr_gid, cr->cr_pid);
 	if (r == 0)
 		*ret_acting = true;
 	return r;
+}
+
+int
+act_as(const struct enode *n, const struct cred *cr, bool *ret_acting)
+{
+	return key_is_dir(key_of(n)) && cr ? become(cr, ret_acting) : 0;
+}
+
+int
+act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting)
+{
+	if (n->n_vn.v_type == VDIR)
+		return act_below(n, cr, ret_acting);
+	return n->n_vn.v_op != &etfs_window_vops && cr ? become(cr, ret_acting) : 0;
 }
 
 /* The window's part of the space that the host file takes. */
@@ -169,16 +180,25 @@ set_view(struct enode *n, struct vattr_set *vs)
 }
 
 static int
-set_size(struct enode *n, int fd, const struct file *f, uint64_t size)
+set_size(
+    struct enode *n, int fd, const struct file *f, uint64_t size, const struct cred *cr)
 {
-	const struct etfs_key *k = key_of(n);
+	struct etfs_key *k = key_of(n);
+	AUTO_ACT acting = false;
+	AUTO_FD own = -1;
+	int r;
 
 	if (n->n_vn.v_op == &etfs_window_vops)
 		return size == k->k_win.r_len ? 0 : -EINVAL;
 	/* An open file may be writable where its name is not. */
 	if (f && f->f_fd >= 0 && (f->f_flags & O_ACCMODE) != O_RDONLY)
-		fd = f->f_fd;
-	return hc_truncate(fd, size);
+		return hc_truncate(f->f_fd, size);
+	/* fd may be lent by a file that somebody else has open for writing. */
+	r = act_as(n, cr, &acting);
+	if (r < 0)
+		return r;
+	own = WITH_FDS(k->k_etfs, hc_reopen(fd, O_WRONLY | O_NONBLOCK | O_NOCTTY));
+	return own < 0 ? own : hc_truncate(own, size);
 }
 
 static int
@@ -238,10 +258,10 @@ etfs_setattr(
 
 	if (r == 0)
 		r = node_pin(n, &pin);
-	if (r == 0)
-		r = act_as(n, cr, &acting);
 	if (r == 0 && (left.vs_valid & VS_SIZE))
-		r = set_size(n, pin.p_fd, f, left.vs_size);
+		r = set_size(n, pin.p_fd, f, left.vs_size, cr);
+	if (r == 0 && (left.vs_valid & ~(unsigned)VS_SIZE))
+		r = act_as_owner(n, cr, &acting);
 	if (r < 0)
 		return r;
 	if (node_is_root(n))

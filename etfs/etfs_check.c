@@ -203,10 +203,31 @@ check_window(const struct etfs_key *k, struct etfs_why *why, int fd, struct key_
 	return take_lock(k, why, p);
 }
 
+/* What only directories may have or be, and what they may not. */
+static int
+check_dir_rules(const struct etfs_key *k, struct etfs_why *why, uint32_t mode)
+{
+	if (S_ISDIR(mode)) {
+		if (!k->k_begin && k->k_size == ETFS_SIZE_END && !k->k_partition)
+			return 0;
+		SAY(k, why, "is a directory and cannot have a range");
+		return -EISDIR;
+	}
+	if (strcmp(k->k_at.at_path, "/") == 0) {
+		SAY(k, why, "only a directory can be the root of the mount");
+		return -ENOTDIR;
+	}
+	if (k->k_special || k->k_symlinks != ETFS_SYMLINKS_SHOW) {
+		SAY(k, why, "is %s, and symlinks and special are only for directories",
+		    kind_name(mode));
+		return -ENOTDIR;
+	}
+	return 0;
+}
+
 static int
 check_object(const struct etfs_key *k, struct etfs_why *why, struct key_probe *p)
 {
-	bool root = strcmp(k->k_at.at_path, "/") == 0;
 	AUTO_FD fd = -1;
 	int r;
 
@@ -225,18 +246,10 @@ check_object(const struct etfs_key *k, struct etfs_why *why, struct key_probe *p
 	fd = try_open(k, why, p);
 	if (fd < 0)
 		return fd;
-	if (!S_ISDIR(p->kp_stat.hs_mode)) {
-		if (root) {
-			SAY(k, why, "only a directory can be the root of the mount");
-			return -ENOTDIR;
-		}
-		return check_window(k, why, fd, p);
-	}
-	if (k->k_begin || k->k_size != ETFS_SIZE_END || k->k_partition) {
-		SAY(k, why, "is a directory and cannot have a range");
-		return -EISDIR;
-	}
-	return 0;
+	r = check_dir_rules(k, why, p->kp_stat.hs_mode);
+	if (r < 0 || S_ISDIR(p->kp_stat.hs_mode))
+		return r;
+	return check_window(k, why, fd, p);
 }
 
 int

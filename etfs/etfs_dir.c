@@ -105,7 +105,7 @@ dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 	int r = node_pin(d, &pin);
 
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_below(d, cr, &acting);
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(

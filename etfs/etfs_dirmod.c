@@ -52,6 +52,18 @@ make_on_host(int dirfd, const char *name, const struct vmake *mk)
 	}
 }
 
+/* The caller sees a failure, so nothing is to stay behind.  As the caller again, for the
+ * name may be another's by now. */
+static void
+undo_make(
+    struct enode *d, int dirfd, const struct name *n, bool dir, const struct cred *cr)
+{
+	AUTO_ACT acting = false;
+
+	if (act_as(d, cr, &acting) == 0)
+		(void)hc_unlink(dirfd, n->n_ptr, dir);
+}
+
 int
 etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     const struct cred *cr, struct vnode **ret_vp)
@@ -64,7 +76,7 @@ etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 	if (r == 0)
 		r = node_pin(d, &pin);
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_below(d, cr, &acting);
 	if (r == 0)
 		r = make_on_host(pin.p_fd, n->n_ptr, mk);
 	act_done(&acting);
@@ -72,8 +84,7 @@ etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 		return r;
 	r = dir_lookup_raw(d, n, &made);
 	if (r < 0) {
-		/* The caller sees a failure, so nothing is to stay behind. */
-		(void)hc_unlink(pin.p_fd, n->n_ptr, mk->vm_type == VDIR);
+		undo_make(d, pin.p_fd, n, mk->vm_type == VDIR, cr);
 		return r;
 	}
 	if (made->n_vn.v_type != mk->vm_type) {
@@ -101,7 +112,7 @@ create_new(struct enode *d, const struct name *n, const struct vmake *mk, int fl
 	int r = node_pin(d, &pin);
 
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_below(d, cr, &acting);
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(e, hc_open_beneath(pin.p_fd, n->n_ptr,
@@ -116,8 +127,7 @@ create_new(struct enode *d, const struct name *n, const struct vmake *mk, int fl
 	if (r == 0)
 		r = efile_open(made, &fd, sizeof(struct efile), f);
 	if (r < 0) {
-		/* No name without its file: the caller sees a failure. */
-		(void)hc_unlink(pin.p_fd, n->n_ptr, false);
+		undo_make(d, pin.p_fd, n, false, cr);
 		return r;
 	}
 	*ret = made;
@@ -187,7 +197,7 @@ etfs_link(
 	if (r == 0)
 		r = node_pin(src, &from);
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_below(d, cr, &acting);
 	if (r == 0)
 		r = hc_link(from.p_fd, pin.p_fd, n->n_ptr);
 	act_done(&acting);
@@ -224,7 +234,7 @@ remove_name(struct enode *d, const struct name *n, bool dir, const struct cred *
 	if (r == 0 && dir && key_of(d)->k_type == ETFS_DIR)
 		r = -EPERM;
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_below(d, cr, &acting);
 	return r < 0 ? r : hc_unlink(pin.p_fd, n->n_ptr, dir);
 }
 

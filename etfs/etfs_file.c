@@ -7,8 +7,14 @@
  *
  * A window never grows and never moves; not one byte outside of it is touched.  Reading
  * ends at its end.  Writing at its end is ENOSPC, across it short, as for a block device.
- * For the same reason O_TRUNC and O_APPEND mean nothing to it (where the end is, the
- * kernel has computed).  A chr key takes multiples of 512 bytes only.
+ * For the same reason O_TRUNC means nothing to it, and a write that appends is ENOSPC,
+ * whatever its offset: after an open with O_TRUNC the kernel takes the size to be 0.
+ *
+ * A chr key takes multiples of 512 bytes only.  The kernel, however, cuts a large transfer
+ * at the pages of the caller's memory.  If that does not begin at a multiple of 512, nor
+ * do the pieces end at one, so the pieces of such a transfer are let pass: each open file
+ * keeps where the last one ended, for reading and for writing.  That is one transfer at a
+ * time; where two such go on in one open file, one of them may end short or in EINVAL.
  *
  * Reading copies nothing: the asker is lent the host fd, an offset and a length, and
  * moves the bytes itself.  Writing is the same the other way round: the source moves its
@@ -25,6 +31,10 @@
 #include "etfs/etfs_private.h"
 
 #define SECTOR 512u
+
+/* Pieces of a transfer that the kernel has cut are at least this long, but for the last:
+ * the most that one request has, less what the caller's memory lacks to a whole page. */
+#define PIECE_MIN ((1u << 20) - 4096)
 
 /* What of open's flags the host is to obey. */
 #define HOST_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)
@@ -102,17 +112,47 @@ check_sectors(struct vnode *vp, uint64_t off, uint64_t len)
 	return 0;
 }
 
+/* The same for what may be a piece of a larger transfer.  on is where the open file keeps
+ * its next piece. */
+static int
+check_piece(struct vnode *vp, const struct uio *u, _Atomic uint64_t *on)
+{
+	uint64_t off = u->uio_off, end = off + u->uio_len, was = off;
+	bool first = off % SECTOR == 0, last;
+
+	if (check_sectors(vp, off, u->uio_len) == 0)
+		return 0;
+	/* Where the window ends it ends, at a multiple of 512 or not. */
+	last = end % SECTOR == 0 || (!first && end >= window(vp)->r_len);
+	if (!last && u->uio_len < PIECE_MIN)
+		return -EINVAL;
+	if (first)
+		atomic_store(on, end);
+	else if (!atomic_compare_exchange_strong(on, &was, last ? 0 : end))
+		return -EINVAL;
+	return 0;
+}
+
+static struct efile *
+efile_of(const struct file *f)
+{
+	return f->f_priv;
+}
+
 static int
 window_read(struct vnode *vp, struct file *f, struct uio *u)
 {
 	const struct etfs_range *w = window(vp);
-	int fd = data_fd(vp, f), r = check_sectors(vp, u->uio_off, u->uio_len);
+	int fd = data_fd(vp, f), r;
 
-	if (fd < 0 || r < 0)
-		return fd < 0 ? fd : r;
+	if (fd < 0)
+		return fd;
 	u->uio_done = (size_t)range_clip(w, u->uio_off, u->uio_len);
-	if (u->uio_done == 0)
+	if (u->uio_done == 0) /* the end, which programs look for with any length */
 		return 0;
+	r = check_piece(vp, u, &efile_of(f)->ef_read_on);
+	if (r < 0)
+		return r;
 	u->uio_fd = fd;
 	u->uio_fdoff = w->r_begin + u->uio_off;
 	return 0;
@@ -180,11 +220,16 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 	struct enode *n = node_of(vp);
 	struct etfs_shard *sh = node_shard(n);
 	const struct etfs_range *w = window(vp);
-	int fd = data_fd(vp, f), r = check_sectors(vp, u->uio_off, u->uio_len);
 	size_t len = (size_t)range_clip(w, u->uio_off, u->uio_len);
+	int fd = data_fd(vp, f), r;
 
-	if (fd < 0 || r < 0)
-		return fd < 0 ? fd : r;
+	if (fd < 0)
+		return fd;
+	if (u->uio_append && u->uio_len)
+		return -ENOSPC;
+	r = check_piece(vp, u, &efile_of(f)->ef_write_on);
+	if (r < 0)
+		return r;
 	if (len == 0)
 		return u->uio_len ? -ENOSPC : 0;
 	r = put(u, fd, w->r_begin + u->uio_off, len);

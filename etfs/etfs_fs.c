@@ -8,18 +8,23 @@
  * table, in an index range of their own: those are unique, but not the same after a
  * restart.
  *
- * An entry also keeps one real fd on the file system, which opening by file handle wants.
- * Whether handles work there is found out once, by trying.  The mount through which the
- * file system was first seen is the one that handles are opened in: where one file system
- * is mapped both from a read-only and from a writable mount, the first decides.
+ * An entry also keeps one real fd on the file system, which opening by file handle wants:
+ * of the first directory there that gets a node or holds the file of a key, for an fd of a
+ * file would keep that file from being freed.  Whether handles work is found out then, by
+ * trying.  The mount through which the directory was seen is the one that handles are
+ * opened in: where one file system is mapped both from a read-only and from a writable
+ * mount, the first decides.
  *
- * Entries are never removed and hold one fd each at most, so the number of host file
- * systems (not of keys or files) is what costs.
+ * Entries are never removed, so that numbers stay as they are.  The fd is closed when the
+ * last node on the file system goes, which lets it be unmounted.  While there is a node,
+ * hf_mount_fd does not change but once, from -1.
  *
- * Locking: the list is only added to, under e_fs_mtx, and read without a lock.
+ * Locking: the list is only added to, under e_fs_mtx, and read without a lock.  hf_nodes
+ * goes from and to 0, and hf_mount_fd changes, under e_fs_mtx.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "etfs/etfs_private.h"
@@ -39,21 +44,44 @@ find(struct etfs *e, uint64_t dev)
 	return fs;
 }
 
-/* A real fd for opening by handle on the file system of fd, or -1 if that does not work
- * there, which is tried with the object at hand. */
+/* A directory on the file system of fd: fd itself, or for a file the one that path has it
+ * in, unless path leads there through a link. */
 static int
-try_handles(const struct hc_stat *hs, int fd)
+mount_dir(const struct hc_stat *hs, int fd, const char *path)
+{
+	AUTO_FD got = -1;
+	struct hc_stat up;
+	char *text, *slash;
+	int r;
+
+	if (S_ISDIR(hs->hs_mode))
+		return hc_reopen(fd, O_RDONLY | O_DIRECTORY | O_NOCTTY);
+	text = strdup(path);
+	if (!text)
+		return -ENOMEM;
+	slash = strrchr(text, '/');
+	if (slash)
+		slash[slash == text] = '\0';
+	got = hc_open_root(slash ? text : ".", O_RDONLY | O_DIRECTORY | O_NOCTTY);
+	free(text);
+	r = got < 0 ? got : hc_stat(got, &up);
+	if (r < 0)
+		return r;
+	if (up.hs_dev != hs->hs_dev)
+		return -EXDEV;
+	r = got;
+	got = -1;
+	return r;
+}
+
+/* Whether the object at hand, which fd is of, can be opened by handle. */
+static bool
+handles_work(const struct hc_stat *hs, int fd, int mount_fd)
 {
 	struct hc_handle *h = NULL;
 	struct hc_stat again;
-	int mount_fd, r;
+	int r = hc_handle_get(fd, &h);
 
-	if (!hc_features()->hf_handles || !(S_ISREG(hs->hs_mode) || S_ISDIR(hs->hs_mode)))
-		return -1;
-	mount_fd = hc_reopen(fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-	if (mount_fd < 0)
-		return -1;
-	r = hc_handle_get(fd, &h);
 	if (r == 0) {
 		AUTO_FD got = hc_handle_open(mount_fd, h, O_PATH);
 
@@ -62,45 +90,105 @@ try_handles(const struct hc_stat *hs, int fd)
 			r = -EOPNOTSUPP;
 	}
 	free(h);
-	if (r < 0) {
-		hc_close(mount_fd);
-		return -1;
-	}
-	return mount_fd;
+	return r == 0;
 }
 
-/* The entry of the file system that *hs is of, known or made.  fd: any of the object. */
-int
-hostfs_get(struct etfs *e, const struct hc_stat *hs, int fd, struct hostfs **ret)
+/* Finds out about handles, if there is a directory to do it with.  e_fs_mtx is held. */
+static void
+try_handles(struct hostfs *fs, const struct hc_stat *hs, int fd, const char *path)
 {
-	struct hostfs *fs = find(e, hs->hs_dev), *first;
+	int mount_fd;
+
+	if (!hc_features()->hf_handles) {
+		atomic_store(&fs->hf_tried, true);
+		return;
+	}
+	mount_fd = mount_dir(hs, fd, path);
+	if (mount_fd < 0)
+		return;
+	if (handles_work(hs, fd, mount_fd))
+		atomic_store(&fs->hf_mount_fd, mount_fd);
+	else
+		hc_close(mount_fd);
+	atomic_store(&fs->hf_tried, true);
+}
+
+/* Adds an entry; e_fs_mtx is held. */
+static int
+add_fs(struct etfs *e, uint64_t dev, struct hostfs **ret)
+{
+	struct hostfs *first = atomic_load(&e->e_fs), *fs;
+
+	if (first && first->hf_index == INDEX_MAX)
+		return -ENFILE;
+	fs = calloc(1, sizeof(*fs));
+	if (!fs)
+		return -ENOMEM;
+	fs->hf_next = first;
+	fs->hf_dev = dev;
+	fs->hf_index = first ? first->hf_index + 1 : 1;
+	atomic_init(&fs->hf_mount_fd, -1);
+	pthread_mutex_init(&fs->hf_mtx, NULL);
+	atomic_store_explicit(&e->e_fs, fs, memory_order_release);
+	*ret = fs;
+	return 0;
+}
+
+/* One more node, without the mutex: not the first, nor one to try handles with. */
+static bool
+ref_known(struct hostfs *fs, bool may_try)
+{
+	uint64_t was = fs ? atomic_load(&fs->hf_nodes) : 0;
+
+	if (was && may_try && !atomic_load(&fs->hf_tried))
+		return false;
+	while (was && !atomic_compare_exchange_weak(&fs->hf_nodes, &was, was + 1))
+		continue;
+	return was;
+}
+
+/* The entry of the file system that *hs is of, known or made, for one node more.  fd: any
+ * of the object; path: of a key's, else NULL. */
+int
+hostfs_ref(struct etfs *e, const struct hc_stat *hs, int fd, const char *path,
+    struct hostfs **ret)
+{
+	struct hostfs *fs = find(e, hs->hs_dev);
+	bool may_try = S_ISDIR(hs->hs_mode) || (S_ISREG(hs->hs_mode) && path);
 	int r = 0;
 
-	if (fs) {
+	if (ref_known(fs, may_try)) {
 		*ret = fs;
 		return 0;
 	}
 	pthread_mutex_lock(&e->e_fs_mtx);
 	fs = find(e, hs->hs_dev);
-	if (!fs) {
-		first = atomic_load(&e->e_fs);
-		if (first && first->hf_index == INDEX_MAX)
-			r = -ENFILE;
-		fs = r < 0 ? NULL : calloc(1, sizeof(*fs));
-		if (fs) {
-			fs->hf_next = first;
-			fs->hf_dev = hs->hs_dev;
-			fs->hf_index = first ? first->hf_index + 1 : 1;
-			fs->hf_mount_fd = try_handles(hs, fd);
-			pthread_mutex_init(&fs->hf_mtx, NULL);
-			atomic_store_explicit(&e->e_fs, fs, memory_order_release);
-		}
+	if (!fs)
+		r = add_fs(e, hs->hs_dev, &fs);
+	if (r == 0) {
+		atomic_fetch_add(&fs->hf_nodes, 1);
+		if (may_try && !atomic_load(&fs->hf_tried))
+			try_handles(fs, hs, fd, path);
+		*ret = fs;
 	}
 	pthread_mutex_unlock(&e->e_fs_mtx);
-	if (!fs)
-		return r < 0 ? r : -ENOMEM;
-	*ret = fs;
-	return 0;
+	return r;
+}
+
+void
+hostfs_unref(struct etfs *e, struct hostfs *fs)
+{
+	uint64_t was = atomic_load(&fs->hf_nodes);
+
+	while (was > 1)
+		if (atomic_compare_exchange_weak(&fs->hf_nodes, &was, was - 1))
+			return;
+	pthread_mutex_lock(&e->e_fs_mtx);
+	if (atomic_fetch_sub(&fs->hf_nodes, 1) == 1) {
+		atomic_store(&fs->hf_tried, false);
+		hc_close(atomic_exchange(&fs->hf_mount_fd, -1));
+	}
+	pthread_mutex_unlock(&e->e_fs_mtx);
 }
 
 static uint64_t *
@@ -172,7 +260,7 @@ hostfs_done(struct etfs *e)
 
 	for (; fs; fs = next) {
 		next = fs->hf_next;
-		hc_close(fs->hf_mount_fd);
+		hc_close(atomic_load(&fs->hf_mount_fd));
 		pthread_mutex_destroy(&fs->hf_mtx);
 		free(fs->hf_big);
 		free(fs);

@@ -196,13 +196,16 @@ node_new(const struct node_place *pl, const struct hc_stat *hs, int fd, uint64_t
 	n->n_alias = alias;
 	n->n_depth = pl->np_depth;
 	n->n_fd = -1;
-	r = hostfs_get(pl->np_key->k_etfs, hs, fd, &n->n_fs);
+	r = hostfs_ref(pl->np_key->k_etfs, hs, fd,
+	    pl->np_parent ? NULL : pl->np_key->k_host, &n->n_fs);
 	if (r == 0)
 		r = hostfs_ino(n->n_fs, hs->hs_ino, &n->n_shown_ino);
 	op = ops_for(pl, hs, &type);
 	if (r == 0)
 		r = vn_init(&n->n_vn, &pl->np_key->k_mount, op, type);
 	if (r < 0) {
+		if (n->n_fs)
+			hostfs_unref(pl->np_key->k_etfs, n->n_fs);
 		free(n);
 		return r;
 	}
@@ -301,6 +304,7 @@ node_reclaim(struct vnode *vp)
 	fd = node_take_fd_locked(sh, n);
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
 	hc_close(fd);
+	hostfs_unref(key_of(n)->k_etfs, n->n_fs);
 	free(n->n_handle);
 	free(n->n_name);
 	/* The mount goes with its last vnode, so these come first. */

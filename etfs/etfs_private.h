@@ -15,6 +15,7 @@
  *   etfs_dirmod.c  directories: everything that changes them
  *   etfs_rename.c  rename, and where nodes are in the tree
  *   etfs_follow.c  symlinks = follow
+ *   etfs_search.c  may the caller search the directories above?
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -62,12 +63,14 @@ struct etfs_shard {
 
 /* A host file system that some node is on; lives as long as the etfs. */
 struct hostfs {
-	struct hostfs *hf_next; /* c */
-	uint64_t hf_dev;        /* c: st_dev */
-	uint32_t hf_index;      /* c: from 1 */
-	int hf_mount_fd;        /* c: for opening by handle; -1: that is not possible */
-	pthread_mutex_t hf_mtx; /* rank LEAF, for the rest */
-	uint64_t *hf_big;       /* pairs (host inode, number): open addressing */
+	struct hostfs *hf_next;    /* c */
+	uint64_t hf_dev;           /* c: st_dev */
+	uint32_t hf_index;         /* c: from 1 */
+	_Atomic uint64_t hf_nodes; /* a: see etfs_fs.c, as for the next two */
+	_Atomic bool hf_tried;     /* a: a directory was there to try handles with */
+	_Atomic int hf_mount_fd; /* a: for opening by handle; -1: that is not possible */
+	pthread_mutex_t hf_mtx;  /* rank LEAF, for the rest */
+	uint64_t *hf_big;        /* pairs (host inode, number): open addressing */
 	uint32_t hf_size, hf_count;
 };
 
@@ -146,6 +149,8 @@ struct efile {
 	struct enode *ef_node;           /* c */
 	struct efile *ef_prev, *ef_next; /* s */
 	int ef_fd;                       /* c */
+	/* a: chr keys: where the next piece of a large read or write begins; 0: nowhere */
+	_Atomic uint64_t ef_read_on, ef_write_on;
 	uint32_t ef_pins; /* s: users of ef_fd besides the open file itself */
 	bool ef_closed;   /* s: the last of them closes the fd */
 };
@@ -220,7 +225,9 @@ void hostlock_drop(
 void hostlock_done(struct etfs *e);
 
 /* etfs_fs.c */
-int hostfs_get(struct etfs *e, const struct hc_stat *hs, int fd, struct hostfs **ret);
+int hostfs_ref(struct etfs *e, const struct hc_stat *hs, int fd, const char *path,
+    struct hostfs **ret);
+void hostfs_unref(struct etfs *e, struct hostfs *fs);
 int hostfs_ino(struct hostfs *fs, uint64_t ino, uint64_t *ret);
 void hostfs_done(struct etfs *e);
 
@@ -293,9 +300,13 @@ int etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t 
 int etfs_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
 int etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
 
-/* Acting as the caller in a directory key.  File keys were granted by whoever registered
- * them and are used as the daemon: the guard does nothing for them. */
+/* Acting as the caller in a directory key.  The data of file keys was granted by whoever
+ * registered them and is used as the daemon: the guard does nothing for them. */
 int act_as(const struct enode *n, const struct cred *cr, bool *ret_acting);
+/* Acting as the caller in what only the owner may do: in file keys too, because an owner
+ * that a key shows is not the host file's.  Windows, which keep it to themselves, are left
+ * out. */
+int act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting);
 static inline void
 act_done(bool *acting)
 {
@@ -304,6 +315,13 @@ act_done(bool *acting)
 	*acting = false;
 }
 #define AUTO_ACT __attribute__((cleanup(act_done))) bool
+
+/* etfs_search.c */
+
+/* As act_as(), for what is done in or to the directory d: -EACCES if there is a directory
+ * above it, up to the key's root, that the caller may not search.  Pins as the daemon
+ * first, so nothing is acting as yet. */
+int act_below(struct enode *d, const struct cred *cr, bool *ret_acting);
 
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,

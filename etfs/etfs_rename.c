@@ -159,7 +159,11 @@ check_rename(struct enode *from, int from_fd, const struct name *fname, struct e
 	bool exchange = flags & RENAME_EXCHANGE;
 	int r = check_name(from, from_fd, fname, false);
 
-	return r < 0 ? r : check_name(to, to_fd, tname, !exchange);
+	if (r == 0)
+		r = check_name(to, to_fd, tname, !exchange);
+	if (r == 0 && (flags & RENAME_WHITEOUT) && !key_of(from)->k_special)
+		r = -EPERM; /* what stays behind is a device, as if made by mknod */
+	return r;
 }
 
 int
@@ -180,8 +184,11 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 		r = node_pin(to, &tp);
 	if (r == 0)
 		r = check_rename(from, fp.p_fd, fname, to, tp.p_fd, tname, flags);
+	if (r == 0 && from != to)
+		r = act_below(from, cr, &acting);
+	act_done(&acting);
 	if (r == 0)
-		r = act_as(to, cr, &acting);
+		r = act_below(to, cr, &acting);
 	if (r == 0)
 		r = hc_rename(fp.p_fd, fname->n_ptr, tp.p_fd, tname->n_ptr, flags);
 	act_done(&acting);

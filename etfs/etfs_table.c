@@ -214,6 +214,28 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	return k;
 }
 
+/* Why a key cannot be where it is to be.  None of it is the host object's fault. */
+static const char *
+attach_words(int r)
+{
+	switch (r) {
+	case -EEXIST:
+		return "there is a key of that name";
+	case -ENOTDIR:
+		return "a component of the key is not a directory";
+	case -EBUSY:
+		return "something is attached below the key, or its path leads through a "
+		       "name that is hidden or missing";
+	case -ENOSPC:
+		return "there is no room in the in-memory tree for the directories above "
+		       "the key ([rumpfs] size, inodes)";
+	case -ENOMEM:
+		return "the daemon is out of memory";
+	default:
+		return strerrordesc_np(-r);
+	}
+}
+
 static int
 key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
 {
@@ -225,10 +247,7 @@ key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
 	if (r == 0)
 		return 0;
 	k->k_at.at_vp = NULL;
-	why_say(why, k->k_at.at_path, k->k_host, "%s",
-	    r == -EEXIST    ? "there is a key of that name"
-	    : r == -ENOTDIR ? "a component of the key's path is not a directory"
-			    : strerrordesc_np(-r));
+	why_say(why, k->k_at.at_path, k->k_host, "%s", attach_words(r));
 	return r;
 }
 

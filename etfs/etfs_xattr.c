@@ -5,6 +5,7 @@
  * them.  A window is not the whole file, so it has none.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "etfs/etfs_private.h"
 
@@ -37,7 +38,7 @@ etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size
 	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
 
 	if (r == 0)
-		r = act_as(node_of(vp), cr, &acting);
+		r = act_as_owner(node_of(vp), cr, &acting);
 	return r < 0 ? r : hc_setxattr(pin.p_fd, name, value, size, flags);
 }
 
@@ -61,8 +62,10 @@ etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 	AUTO_ACT acting = false;
 	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
 
-	if (r == 0)
-		r = act_as(node_of(vp), cr, &acting);
+	/* The kernel takes a file's capabilities off when somebody writes to it, in the
+	 * writer's name; who asks for that otherwise was checked by it. */
+	if (r == 0 && strcmp(name, "security.capability") != 0)
+		r = act_as_owner(node_of(vp), cr, &acting);
 	return r < 0 ? r : hc_removexattr(pin.p_fd, name);
 }
 

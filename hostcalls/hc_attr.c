@@ -101,6 +101,14 @@ hc_utimens(int fd, const struct timespec ts[2])
 	return TEMP_FAILURE_RETRY(utimensat(fd, "", ts, AT_EMPTY_PATH)) < 0 ? -errno : 0;
 }
 
+static bool
+open_for_writing(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+}
+
 int
 hc_truncate(int fd, uint64_t size)
 {
@@ -109,10 +117,8 @@ hc_truncate(int fd, uint64_t size)
 
 	if (size > INT64_MAX)
 		return -EFBIG;
-	if (TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)size)) == 0)
-		return 0;
-	if (errno != EBADF)
-		return -errno;
+	if (open_for_writing(fd))
+		return TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)size)) < 0 ? -errno : 0;
 	hc_fd_name(&fn, fd);
 	return TEMP_FAILURE_RETRY(truncate(fn.fn_abs, (off_t)size)) < 0 ? -errno : 0;
 }

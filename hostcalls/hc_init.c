@@ -9,14 +9,17 @@
  * hc_open_beneath() does not step over a mount point without hc_refuse_own(), which tells
  * the device behind an O_PATH fd from the kernel's tables alone: /proc/self/fdinfo has
  * the mount's id and /proc/self/mountinfo its device.  statx and statfs would ask the
- * file system.  Nothing is remembered between calls, because mount ids are used again; an
- * id that is looked up here is pinned by the fd.
+ * file system.  Mount ids are used again, so devices are remembered only for as long as
+ * the mount table does not change, which poll(2) tells.  The id that is looked up is
+ * pinned by the fd, and whatever gets it later is a change.  mc_mtx is a plain mutex,
+ * under which nothing but the files of /proc is touched.
  */
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <linux/securebits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -312,27 +315,92 @@ mount_id_of(int fd, int *ret_id)
 	return 0;
 }
 
-int
-hc_refuse_own(int fd)
+/* The device of a mount from the kernel's table; -EACCES if it is not there: unmounted
+ * meanwhile, or not ours to see.  It could be our own, so that is "keep away". */
+static int
+mount_dev_read(int id, uint64_t *ret_dev)
 {
-	uint64_t own = atomic_load(&hc_g.g_own_dev);
-	int id;
-
-	if (own == 0)
-		return 0;
-	int err = mount_id_of(fd, &id);
-	if (err)
-		return err;
 	AUTO_MEM char *text = NULL;
-	err = hc_proc_read("self/mountinfo", &text);
+	int err = hc_proc_read("self/mountinfo", &text);
 	if (err)
 		return err;
 	const char *p = text;
 	struct mount_line ml;
 	while (mount_line_next(&p, &ml)) {
-		if (ml.ml_id == id)
-			return ml.ml_dev == own ? -EDEADLK : 0;
+		if (ml.ml_id == id) {
+			*ret_dev = ml.ml_dev;
+			return 0;
+		}
 	}
-	/* Unmounted meanwhile, or not ours to see.  It could be our own: keep away. */
 	return -EACCES;
+}
+
+/* What is known of the mounts of this process; mc_mtx. */
+static struct mount_cache {
+	pthread_mutex_t mc_mtx;
+	pid_t mc_pid; /* a child that was forked has an fd of its own */
+	int mc_fd;    /* tells of changes of the mount table; -1: remember nothing */
+	struct {
+		int id; /* 0: none */
+		uint64_t dev;
+	} mc_known[64]; /* by id modulo their number */
+} mounts = {.mc_mtx = PTHREAD_MUTEX_INITIALIZER, .mc_fd = -1};
+
+/* Forgets what is known if the mount table has changed since the last time; asking sets
+ * the kernel's mark anew.  False: nothing can be remembered. */
+static bool
+mounts_fresh(struct mount_cache *mc)
+{
+	bool flush = false;
+
+	if (mc->mc_fd < 0 || mc->mc_pid != getpid()) {
+		if (mc->mc_fd >= 0)
+			close(mc->mc_fd);
+		mc->mc_pid = getpid();
+		mc->mc_fd = openat(
+		    hc_g.g_proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		flush = true;
+	}
+	struct pollfd pf = {.fd = mc->mc_fd, .events = POLLPRI};
+	int n = mc->mc_fd < 0 ? -1 : poll(&pf, 1, 0);
+	if (flush || n != 0)
+		memset(mc->mc_known, 0, sizeof(mc->mc_known));
+	return n >= 0;
+}
+
+static int
+mount_dev(int id, uint64_t *ret_dev)
+{
+	struct mount_cache *mc = &mounts;
+	unsigned i = (unsigned)id % (sizeof(mc->mc_known) / sizeof(mc->mc_known[0]));
+	int err = 0;
+
+	pthread_mutex_lock(&mc->mc_mtx);
+	if (mounts_fresh(mc) && id > 0) {
+		if (mc->mc_known[i].id != id) {
+			err = mount_dev_read(id, &mc->mc_known[i].dev);
+			mc->mc_known[i].id = err ? 0 : id;
+		}
+		*ret_dev = mc->mc_known[i].dev;
+	} else {
+		err = mount_dev_read(id, ret_dev);
+	}
+	pthread_mutex_unlock(&mc->mc_mtx);
+	return err;
+}
+
+int
+hc_refuse_own(int fd)
+{
+	uint64_t own = atomic_load(&hc_g.g_own_dev), dev;
+	int id;
+
+	if (own == 0)
+		return 0;
+	int err = mount_id_of(fd, &id);
+	if (err == 0)
+		err = mount_dev(id, &dev);
+	if (err)
+		return err;
+	return dev == own ? -EDEADLK : 0;
 }

@@ -82,6 +82,9 @@ int hc_open_root(const char *path, int flags);
 /* The entry name of dirfd, never a symlink's target: O_NOFOLLOW is added, so that with
  * O_PATH a symlink itself is opened, and without it a symlink is -ELOOP. */
 int hc_open_beneath(int dirfd, const char *name, int flags, mode_t mode);
+/* 0 if the directory dirfd, which may be O_PATH, may be searched by whom the thread acts
+ * as (hc_become()); else -errno. */
+int hc_access_search(int dirfd);
 /* The same file as fd (any fd, O_PATH too), opened anew with flags. */
 int hc_reopen(int fd, int flags);
 /* *ret_handle is allocated, for free().  -EOPNOTSUPP where the host has none or we may not
@@ -96,7 +99,7 @@ int hc_stat_beneath(int dirfd, const char *name, struct hc_stat *ret);
 int hc_chmod(int fd, mode_t mode);
 int hc_chown(int fd, uid_t uid, gid_t gid);          /* (uid_t)-1: as it is */
 int hc_utimens(int fd, const struct timespec ts[2]); /* UTIME_NOW, UTIME_OMIT */
-int hc_truncate(int fd, uint64_t size);              /* fd open for writing, or O_PATH */
+int hc_truncate(int fd, uint64_t size);              /* fd may be O_PATH or O_RDONLY */
 int hc_statvfs(int fd, struct statvfs *ret);
 /* Bytes of what fd refers to: st_size of a regular file, BLKGETSIZE64 of a block device,
  * or -EOPNOTSUPP for anything that has no size.  The fd must be open for reading. */

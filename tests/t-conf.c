@@ -121,6 +121,15 @@ TEST(bad_files)
 	    "expected a text file");
 	CHECK(mkdir("dir.conf", 0755) == 0);
 	check_bad("dir.conf", "dir.conf: a directory, expected a text file");
+	/* A fifo must not be waited for, nor a device read. */
+	CHECK(mkfifo("fifo.conf", 0644) == 0);
+	check_bad("fifo.conf", "fifo.conf: not a regular file, expected a text file");
+	check_bad("/dev/null", "/dev/null: not a regular file, expected a text file");
+	CHECK(mkdir("t.conf.d", 0755) == 0 && mkfifo("t.conf.d/a.conf", 0644) == 0);
+	check_bad_text("", "t.conf.d/a.conf: not a regular file, expected a text file");
+	unlink("t.conf.d/a.conf");
+	rmdir("t.conf.d");
+	unlink("fifo.conf");
 	put_len("nul.conf", nul, sizeof(nul) - 1);
 	check_bad("nul.conf",
 	    "nul.conf:2: [daemon] access: \"no\" is not an access, expected rw or ro\n"

@@ -151,8 +151,17 @@ TEST(renames)
 	CHECK_EQ(do_rename(&b, "/d/a/deep", "/d/b/deep", 0), 0);
 	CHECK(deep->v_parent == to);
 	CHECK_EQ(do_rename(&b, "/d/b", "/d/b/deep/x", 0), -EINVAL);
+	/* What it leaves behind is a device, which mknod could not make either. */
+	CHECK_EQ(do_rename(&b, "/d/sub/inner", "/d/inner", RENAME_WHITEOUT), -EPERM);
+	CHECK_STR(names(&b, "/d/sub"), "inner");
+	CHECK_EQ(at_err(&b, "/d/inner"), -ENOENT);
+	CHECK_EQ(access(host(&b, "t/inner"), F_OK), -1);
 	if (geteuid() == 0) {
-		CHECK_EQ(do_rename(&b, "/d/sub/inner", "/d/inner", RENAME_WHITEOUT), 0);
+		CHECK_EQ(
+		    reg_dir(&b, "/s", "t", ETFS_DIR_SUBDIRS, ETFS_SYMLINKS_SHOW, true),
+		    0);
+		CHECK_EQ(do_rename(&b, "/s/sub/inner", "/s/inner", RENAME_WHITEOUT), 0);
+		CHECK(S_ISCHR(attr(&b, "/s/sub/inner").va_mode));
 		CHECK_STR(names(&b, "/d/sub"), "");
 		CHECK_EQ(unlink(host(&b, "t/sub/inner")), 0);
 	}
@@ -470,6 +479,26 @@ TEST(reused_inode)
 	vn_unref(old);
 	vn_unref(new);
 	bed_done(&b);
+}
+
+/* A node without an fd of its own is used through an open file, also one that can only
+ * read. */
+TEST(borrowed_fd)
+{
+	struct file *f;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	make_tree(&b);
+	CHECK_EQ(reg_dir(&b, "/d", "t", ETFS_DIR_SUBDIRS, ETFS_SYMLINKS_SHOW, false), 0);
+	AUTO_VNODE vp = at(&b, "/d/file");
+	f = open_at(&b, "/d/file", O_RDONLY);
+	REQUIRE(vp && f);
+	fds_shrink(b.e);
+	struct vattr_set vs = {.vs_valid = VS_SIZE, .vs_size = 1};
+	CHECK_EQ(vop_setattr(vp, NULL, &vs, &root_cred), 0);
+	CHECK(host_is(&b, "t/file", "t"));
+	vop_close(f);
 }
 
 TEST(many_entries)

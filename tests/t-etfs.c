@@ -1,8 +1,6 @@
-/* Keys: registering and removing, windows and whole files (SEMANTICS 2 and 3). */
+/* Keys: registering and removing, whole files (SEMANTICS 2 and 3). */
 #include "tests/t-etfs.h"
 
-#include <linux/falloc.h>
-#include <linux/fs.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -147,164 +145,49 @@ TEST(reasons)
 	CHECK_STR(b.why.ew_text, want);
 	/* Parents that were made on the way to a refusal are gone. */
 	CHECK_EQ(at_err(&b, "/disk"), -ENOENT);
+	/* Where the key cannot be. */
+	CHECK_EQ(reg(&b, "/k", "f", ETFS_REG), 0);
+	CHECK_EQ(reg_win(&b, "/k/x", "f", ETFS_REG, 0, ETFS_SIZE_END), -ENOTDIR);
+	CHECK(strstr(b.why.ew_text, ": a component of the key is not a directory"));
+	CHECK_EQ(mkdir(host(&b, "d"), 0755), 0);
+	CHECK_EQ(reg(&b, "/d", "d", ETFS_DIR_SUBDIRS), 0);
+	CHECK_EQ(mkdir(host(&b, "d/e"), 0755), 0);
+	CHECK_EQ(reg(&b, "/d/e/k", "f", ETFS_REG), 0);
+	CHECK_EQ(reg_win(&b, "/d/e", "f", ETFS_REG, 0, ETFS_SIZE_END), -EBUSY);
+	CHECK(strstr(b.why.ew_text, "attached below"));
 }
 
-TEST(window_io)
+TEST(no_room_for_parents)
 {
-	static const enum etfs_type types[] = {ETFS_REG, ETFS_BLK};
-	unsigned char before[64000], after[64000], buf[40000];
+	struct rumpfs_opts ro = {.ro_mode = 0755, .ro_inodes = 2};
+	struct etfs_opts eo = {.eo_ttl_ns = 1000000000};
+	AUTO_BED b;
+
+	memset(&b, 0, sizeof(b));
+	b.dir = tmp_new("/dev/shm");
+	if (vfs_init(&b.v) < 0 || rumpfs_new(&b.v, &ro, &b.root) < 0 ||
+	    etfs_new(&b.v, &eo, &b.e) < 0)
+		abort();
+	host_text(&b, "f", "12345");
+	CHECK_EQ(reg_win(&b, "/a/b/c/k", "f", ETFS_REG, 0, ETFS_SIZE_END), -ENOSPC);
+	CHECK(strstr(b.why.ew_text, "in-memory tree") &&
+	      strstr(b.why.ew_text, "([rumpfs] size, inodes)"));
+	CHECK_EQ(at_err(&b, "/a"), -ENOENT);
+	CHECK_EQ(reg(&b, "/k", "f", ETFS_REG), 0);
+}
+
+/* What is for directories only, for a key whose type shows only now. */
+TEST(only_for_directories)
+{
 	AUTO_BED b;
 
 	bed_start(&b, 0);
-	for (unsigned t = 0; t < 2; t++) {
-		struct file *f;
-		int fd;
-
-		host_file(&b, "f", 64000);
-		fd = open(host(&b, "f"), O_RDONLY);
-		CHECK_EQ(pread(fd, before, 64000, 0), 64000);
-		CHECK_EQ(reg_win(&b, "/k", "f", types[t], 16000, 32000), 0);
-		CHECK_EQ(open_err(&b, "/k", O_RDWR | O_TRUNC), 0);
-		f = open_at(&b, "/k", O_RDWR);
-		REQUIRE(f);
-		CHECK_EQ(get(f, buf, sizeof(buf), 0), 32000);
-		CHECK(memcmp(buf, before + 16000, 32000) == 0);
-		CHECK_EQ(get(f, buf, 100, 31950), 50);
-		CHECK_EQ(get(f, buf, 100, 32000), 0);
-		CHECK_EQ(get(f, buf, 100, UINT64_MAX - 5), 0);
-		memset(buf, '!', sizeof(buf));
-		CHECK_EQ(put(f, buf, 10, 5), 10);
-		CHECK_EQ(put(f, buf, 100, 31990), 10);
-		CHECK_EQ(put(f, buf, 1, 32000), -ENOSPC);
-		CHECK_EQ(put(f, buf, 1, INT64_MAX - 10), -ENOSPC);
-		CHECK_EQ(put(f, buf, 40000, 0), 32000);
-		CHECK_EQ(vop_fsync(f->f_vp, f, false), 0);
-		CHECK_EQ(set_size(&b, "/k", 32000), 0);
-		CHECK_EQ(set_size(&b, "/k", 31999), -EINVAL);
-		CHECK_EQ(set_size(&b, "/k", 0), -EINVAL);
-		vop_close(f);
-		CHECK_EQ(pread(fd, after, 64000, 0), 64000);
-		CHECK(memcmp(before, after, 16000) == 0);
-		CHECK(memcmp(buf, after + 16000, 32000) == 0);
-		CHECK(memcmp(before + 48000, after + 48000, 16000) == 0);
-		close(fd);
-		CHECK_EQ(etfs_remove(b.e, "/k"), 0);
-	}
-}
-
-TEST(chr_sectors)
-{
-	char buf[4096] = "";
-	struct file *f;
-	AUTO_BED b;
-
-	bed_start(&b, 0);
-	host_file(&b, "f", 1300);
-	CHECK_EQ(reg(&b, "/k", "f", ETFS_CHR), 0);
-	f = open_at(&b, "/k", O_RDWR);
-	REQUIRE(f);
-	CHECK(f->f_vp->v_mount->mnt_flags & MNT_NOCACHE);
-	CHECK_EQ(get(f, buf, 512, 0), 512);
-	CHECK_EQ(get(f, buf, 1024, 1024), 276);
-	CHECK_EQ(get(f, buf, 512, 1536), 0);
-	CHECK_EQ(get(f, buf, 511, 0), -EINVAL);
-	CHECK_EQ(get(f, buf, 512, 1), -EINVAL);
-	CHECK_EQ(put(f, buf, 512, 100), -EINVAL);
-	CHECK_EQ(put(f, buf, 100, 512), -EINVAL);
-	CHECK_EQ(put(f, buf, 1024, 1024), 276);
-	CHECK_EQ(put(f, buf, 512, 1536), -ENOSPC);
-	vop_close(f);
-}
-
-TEST(window_space)
-{
-	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	unsigned char buf[16384], was[65536], is[65536];
-	struct file *f;
-	uint64_t off;
-	AUTO_BED b;
-	int fd;
-
-	bed_start(&b, 0);
-	host_file(&b, "f", 65536);
-	fd = open(host(&b, "f"), O_RDONLY);
-	CHECK_EQ(pread(fd, was, sizeof(was), 0), sizeof(was));
-	CHECK_EQ(reg_win(&b, "/k", "f", ETFS_BLK, 8192, 16384), 0);
-	f = open_at(&b, "/k", O_RDWR);
-	REQUIRE(f);
-	CHECK_EQ(vop_fallocate(f->f_vp, f, 0, 0, 100), -EOPNOTSUPP);
-	CHECK_EQ(
-	    vop_fallocate(f->f_vp, f, FALLOC_FL_COLLAPSE_RANGE, 0, 4096), -EOPNOTSUPP);
-	CHECK_EQ(
-	    vop_fallocate(f->f_vp, f, FALLOC_FL_ZERO_RANGE, 8192, 8193), -EOPNOTSUPP);
-	CHECK_EQ(vop_fallocate(f->f_vp, f, punch, 4096, 4096), 0);
-	/* What reaches past the end stops there. */
-	CHECK_EQ(vop_fallocate(f->f_vp, f, punch, 12288, 1 << 20), 0);
-	CHECK_EQ(vop_fallocate(f->f_vp, f, punch, 16384, 4096), 0);
-	CHECK_EQ(vop_seek(f->f_vp, f, 0, SEEK_HOLE, &off), 0);
-	CHECK_EQ(off, 4096);
-	CHECK_EQ(vop_seek(f->f_vp, f, 4096, SEEK_DATA, &off), 0);
-	CHECK_EQ(off, 8192);
-	CHECK_EQ(vop_seek(f->f_vp, f, 12288, SEEK_DATA, &off), -ENXIO);
-	CHECK_EQ(vop_seek(f->f_vp, f, 16384, SEEK_HOLE, &off), -ENXIO);
-	CHECK_EQ(vop_fallocate(f->f_vp, f, FALLOC_FL_ZERO_RANGE, 0, 100), 0);
-	CHECK_EQ(pread(fd, is, sizeof(is), 0), sizeof(is));
-	memset(was + 8192, 0, 100);
-	memset(was + 12288, 0, 4096);
-	memset(was + 20480, 0, 4096);
-	CHECK(memcmp(is, was, sizeof(is)) == 0);
-	CHECK_EQ(etfs_remove(b.e, "/k"), 0);
-	vop_close(f);
-	/* A window without a hole ends in the hole at its end, not the file's. */
-	CHECK_EQ(reg_win(&b, "/k", "f", ETFS_REG, 32768, 4096), 0);
-	f = open_at(&b, "/k", O_RDONLY);
-	REQUIRE(f);
-	CHECK_EQ(vop_seek(f->f_vp, f, 10, SEEK_HOLE, &off), 0);
-	CHECK_EQ(off, 4096);
-	CHECK_EQ(get(f, buf, sizeof(buf), 0), 4096);
-	vop_close(f);
-	close(fd);
-}
-
-TEST(block_ioctls)
-{
-	uint64_t size = 0, arg[2] = {4096, 4096};
-	char buf[4096], zero[4096] = "";
-	struct file *f, *r;
-	int sector = 0;
-	AUTO_BED b;
-
-	bed_start(&b, 0);
-	host_file(&b, "f", 65536);
-	CHECK_EQ(reg_win(&b, "/k", "f", ETFS_BLK, 4096, 16384), 0);
-	f = open_at(&b, "/k", O_RDWR);
-	r = open_at(&b, "/k", O_RDONLY);
-	REQUIRE(f && r);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8), 0);
-	CHECK_EQ(size, 16384);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 4), -EINVAL);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKSSZGET, NULL, 0, &sector, 4), 0);
-	CHECK_EQ(sector, 512);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKPBSZGET, NULL, 0, &sector, 4), 0);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKFLSBUF, NULL, 0, NULL, 0), 0);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), 0);
-	CHECK_EQ(get(f, buf, 4096, 4096), 4096);
-	CHECK(memcmp(buf, zero, 4096) == 0);
-	arg[0] = 16384;
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EINVAL);
-	arg[0] = 100;
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EINVAL);
-	arg[0] = 0;
-	CHECK_EQ(vop_ioctl(r->f_vp, r, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EBADF);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, 8, NULL, 0), -EINVAL);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKROGET, NULL, 0, &sector, 4), -ENOTTY);
-	vop_close(f);
-	vop_close(r);
-	CHECK_EQ(reg(&b, "/r", "f", ETFS_REG), 0);
-	f = open_at(&b, "/r", O_RDWR);
-	REQUIRE(f);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8), -ENOTTY);
-	vop_close(f);
+	host_text(&b, "f", "12345");
+	CHECK_EQ(reg_dir(&b, "/k", "f", ETFS_AUTO, ETFS_SYMLINKS_SHOW, true), -ENOTDIR);
+	CHECK(strstr(b.why.ew_text,
+	    ": is a regular file, and symlinks and special are only for directories"));
+	CHECK_EQ(reg_dir(&b, "/k", "f", ETFS_AUTO, ETFS_SYMLINKS_HIDE, false), -ENOTDIR);
+	CHECK_EQ(reg_dir(&b, "/k", "f", ETFS_AUTO, ETFS_SYMLINKS_SHOW, false), 0);
 }
 
 TEST(live_file)

@@ -194,6 +194,21 @@ own_mount(const struct tmp *t)
 		hc_unbecome();
 		hc_g.g_has.hf_openat2 = false;
 	}
+	/* A mount that comes and goes while others are remembered. */
+	hc_g.g_has.hf_openat2 = true;
+	for (int i = 0; i < 20; i++) {
+		REQUIRE(umount2(bind, MNT_DETACH) == 0);
+		AUTO_FD plain = hc_open_beneath(dir, "bind", O_RDONLY, 0);
+		CHECK(plain >= 0);
+		REQUIRE(mount("", bind, "tmpfs", 0, NULL) == 0);
+		AUTO_FD tmp = hc_open_beneath(dir, "bind", O_RDONLY, 0);
+		CHECK(tmp >= 0);
+		hc_close(tmp);
+		tmp = -1;
+		REQUIRE(umount2(bind, 0) == 0);
+		REQUIRE(mount(own, bind, NULL, MS_BIND, NULL) == 0);
+		CHECK_EQ(hc_open_beneath(dir, "bind", O_RDONLY, 0), -EDEADLK);
+	}
 	hc_own_mount(0);
 	AUTO_FD root = hc_open_beneath(dir, "own", O_PATH, 0);
 	CHECK(root >= 0);
@@ -215,6 +230,33 @@ TEST(own_mount_is_refused)
 	AUTO_FD body = hc_open_beneath(t.fd, "body", O_CREAT | O_RDWR, 0600);
 	CHECK_EQ(hc_pwrite(body, "b", 1, 0), 1);
 	in_child(own_mount, &t);
+}
+
+/* What may be searched is asked as whom the thread acts, not as whom it is. */
+TEST(search)
+{
+	REQUIRE(hc_init() == 0);
+	if (!hc_features()->hf_privileged)
+		SKIP("needs root");
+	AUTO_TMP t = tmp_new("/tmp");
+	CHECK_EQ(hc_chmod(t.fd, 0711), 0);
+	CHECK_EQ(hc_mkdir(t.fd, "d", 0700), 0);
+	AUTO_FD d = hc_open_beneath(t.fd, "d", O_PATH, 0);
+	AUTO_FD f = hc_open_beneath(t.fd, "f", O_CREAT | O_RDWR, 0777);
+	CHECK_EQ(hc_access_search(d), 0);
+	CHECK_EQ(hc_access_search(f), -ENOTDIR);
+	CHECK_EQ(hc_become(1234, 1234, 0), 0);
+	CHECK_EQ(hc_access_search(d), -EACCES);
+	CHECK_EQ(hc_access_search(t.fd), 0);
+	hc_unbecome();
+	CHECK_EQ(hc_chmod(d, 0604), 0);
+	CHECK_EQ(hc_become(1234, 1234, 0), 0);
+	CHECK_EQ(hc_access_search(d), -EACCES);
+	hc_unbecome();
+	CHECK_EQ(hc_chmod(d, 0601), 0);
+	CHECK_EQ(hc_become(1234, 1234, 0), 0);
+	CHECK_EQ(hc_access_search(d), 0);
+	hc_unbecome();
 }
 
 /* What the status file of this thread says after a word. */

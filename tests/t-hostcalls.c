@@ -405,6 +405,10 @@ check_attributes(const char *where)
 	CHECK_EQ(hc_truncate(fd, 2), 0);
 	CHECK_EQ(hc_stat(fd, &st), 0);
 	CHECK_EQ(st.hs_size, 2);
+	AUTO_FD ro = hc_reopen(path, O_RDONLY);
+	CHECK_EQ(hc_truncate(ro, 1), 0);
+	CHECK_EQ(hc_stat(fd, &st), 0);
+	CHECK_EQ(st.hs_size, 1);
 	CHECK_EQ(hc_truncate(t.fd, 0), -EISDIR);
 	CHECK_EQ(hc_truncate(fd, UINT64_MAX), -EFBIG);
 	CHECK_EQ(hc_statvfs(path, &sv), 0);

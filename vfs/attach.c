@@ -7,94 +7,19 @@
  * the top, the attachments at or below it: such a directory cannot be renamed or removed,
  * so the path of an attachment stays true as long as it lives.
  */
-#include "vfs/mount.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "vfs/attach_private.h"
 #include "vfs/namei.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
 /* How often attaching follows a path that changes under it. */
 #define ATTACH_TRIES 16u
-
-/* The table.  vfs_lock guards the chains; changes also hold the attach mutex. */
-
-static struct attach **
-bucket(struct vfs *v, const char *path)
-{
-	return &v->vfs_ahash[name_hash(path, strlen(path)) & (v->vfs_asize - 1)];
-}
-
-struct attach *
-vfs_attach_peek(struct vfs *v, const char *path)
-{
-	struct attach *at;
-
-	lk_read(&v->vfs_lock, LK_MOUNTS);
-	for (at = *bucket(v, path); at && strcmp(at->at_path, path) != 0;
-	     at = at->at_hnext)
-		;
-	lk_unlock(&v->vfs_lock, LK_MOUNTS);
-	return at;
-}
-
-static void
-table_grow(struct vfs *v)
-{
-	uint32_t osize = v->vfs_asize;
-	struct attach **old = v->vfs_ahash, **h = calloc(osize * 4, sizeof(*h));
-
-	if (!h)
-		return; /* longer chains, nothing worse */
-	v->vfs_ahash = h;
-	v->vfs_asize = osize * 4;
-	for (uint32_t i = 0; i < osize; i++) {
-		struct attach *at, *next;
-
-		for (at = old[i]; at; at = next) {
-			struct attach **b = bucket(v, at->at_path);
-
-			next = at->at_hnext;
-			at->at_hnext = *b;
-			*b = at;
-		}
-	}
-	free(old);
-}
-
-static void
-table_add(struct vfs *v, struct attach *at)
-{
-	struct attach **b;
-
-	lk_write(&v->vfs_lock, LK_MOUNTS);
-	if (v->vfs_acount >= v->vfs_asize)
-		table_grow(v);
-	b = bucket(v, at->at_path);
-	at->at_hnext = *b;
-	*b = at;
-	v->vfs_acount++;
-	lk_unlock(&v->vfs_lock, LK_MOUNTS);
-}
-
-static void
-table_del(struct vfs *v, struct attach *at)
-{
-	struct attach **b;
-
-	lk_write(&v->vfs_lock, LK_MOUNTS);
-	for (b = bucket(v, at->at_path); *b != at; b = &(*b)->at_hnext)
-		;
-	*b = at->at_hnext;
-	at->at_hnext = NULL;
-	v->vfs_acount--;
-	lk_unlock(&v->vfs_lock, LK_MOUNTS);
-}
 
 /* Deepest first. */
 static int
@@ -104,55 +29,6 @@ by_depth(const void *a, const void *b)
 	size_t y = strlen((*(struct attach *const *)b)->at_path);
 
 	return (x < y) - (x > y);
-}
-
-static int
-by_order(const void *a, const void *b)
-{
-	const struct attach *x = *(struct attach *const *)a,
-			    *y = *(struct attach *const *)b;
-
-	return (x->at_order > y->at_order) - (x->at_order < y->at_order);
-}
-
-/* All attachments strictly below path (NULL: all), oldest first; the attach mutex is
- * held. *ret is allocated. */
-static int
-collect(struct vfs *v, const char *path, struct attach ***ret, size_t *ret_n)
-{
-	size_t n = 0, len = path ? strlen(path) : 0;
-	struct attach **all = malloc((v->vfs_acount + 1) * sizeof(*all));
-
-	if (!all)
-		return -ENOMEM;
-	if (len == 1)
-		len = 0; /* "/" has everything below it */
-	for (uint32_t i = 0; i < v->vfs_asize; i++)
-		for (struct attach *at = v->vfs_ahash[i]; at; at = at->at_hnext)
-			if (!path || (strncmp(at->at_path, path, len) == 0 &&
-					 at->at_path[len] == '/' && at->at_path[len + 1]))
-				all[n++] = at;
-	qsort(all, n, sizeof(struct attach *), by_order);
-	*ret = all;
-	*ret_n = n;
-	return 0;
-}
-
-int
-vfs_attach_each(struct vfs *v, int (*fn)(struct attach *at, void *arg), void *arg)
-{
-	struct attach **all = NULL;
-	size_t n = 0;
-	int r;
-
-	pthread_mutex_lock(&v->vfs_attach_mtx);
-	r = collect(v, NULL, &all, &n);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (!all[i]->at_synth)
-			r = fn(all[i], arg);
-	pthread_mutex_unlock(&v->vfs_attach_mtx);
-	free(all);
-	return r;
 }
 
 /* Attaching. */
@@ -429,7 +305,7 @@ attach_one(struct vfs *v, struct attach *at)
 		return r;
 	}
 	at->at_order = ++v->vfs_aorder;
-	table_add(v, at);
+	attach_table_add(v, at);
 	if (dvp) {
 		at->at_dvp = dvp;
 		last_name(at->at_path, &n);
@@ -444,7 +320,7 @@ detach_one(struct vfs *v, struct attach *at)
 	struct vnode *dvp = at->at_dvp;
 	struct name n;
 
-	table_del(v, at);
+	attach_table_del(v, at);
 	if (!dvp) {
 		set_root(v, v->vfs_mem_root);
 		return;
@@ -469,7 +345,7 @@ lift(struct vfs *v, const char *path, struct attach ***ret, size_t *ret_n)
 {
 	size_t n, kept = 0;
 	struct attach **all;
-	int r = collect(v, path, &all, &n);
+	int r = attach_collect(v, path, &all, &n);
 
 	if (r < 0)
 		return r;
@@ -699,7 +575,7 @@ vfs_attach_synth(struct vfs *v, struct vnode *dvp, const struct name *n, const c
 	vn_ref(vp);
 	at->at_order = ++v->vfs_aorder;
 	at->at_dvp = vn_ref(dvp);
-	table_add(v, at);
+	attach_table_add(v, at);
 	notify_entry(v, dvp, n);
 	return 0;
 }
@@ -711,7 +587,7 @@ vfs_detach_synth(struct vfs *v, struct attach *at)
 	struct vnode *dvp = at->at_dvp;
 	struct name n;
 
-	table_del(v, at);
+	attach_table_del(v, at);
 	last_name(at->at_path, &n);
 	shadow_remove(dvp, &n);
 	notify_entry(v, dvp, &n);

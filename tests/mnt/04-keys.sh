@@ -223,6 +223,16 @@ chmod 755 "$H"
 sleep 1.2
 refuse "and may no more than on the host" 'denied' setpriv --reuid=1000 --regid=1001 \
     --clear-groups touch "$M/a/theirs2"
+# Names of extended attributes that only root may see.
+for f in etc/motd a/file; do
+	check "$f: trusted.t" setfattr -n trusted.t -v 1 "$M/$f"
+	same "$f: root sees it" "$(getfattr -m - "$M/$f" 2>&1 | grep -c '^trusted\.t$')" 1
+	same "$f: nobody else" "$(setpriv --reuid=65534 --regid=65534 --clear-groups \
+	    getfattr -m - "$M/$f" 2>&1)" ""
+	check "$f: user.u" setfattr -n user.u -v 1 "$M/$f"
+	same "$f: others see the rest" "$(setpriv --reuid=65534 --regid=65534 --clear-groups \
+	    getfattr -m - --absolute-names "$M/$f" 2>&1 | grep -v '^#' | tr '\n' ' ')" "user.u  "
+done
 inos=$(cd "$M" && find a ro one -printf '%p %i\n' | grep -v -e '^a/sub' -e /key -e covered -e a/new | sort)
 rf_umount "$M"
 rf_mount "$W/conf" "$M"
@@ -243,5 +253,48 @@ same "with a key in it" "$(cat "$M/key")" source
 check "and a directory in memory" mkdir "$M/memory/d"
 check "making a file" touch "$M/new"
 same "what the host has" "$(ls "$W/root" | tr '\n' ' ')" "file new "
+rf_umount "$M"
+
+# An owner that a key shows is not the host file's, and a directory that the host closes to
+# somebody is closed, though its mode bits say nothing of it.
+U="setpriv --reuid=65534 --regid=65534 --clear-groups"
+echo x >"$W/rootfile"
+chmod 755 "$W/rootfile"
+mkdir -p "$W/acl/shut/in/deep"
+chmod -R 777 "$W/acl"
+rf_mount "[daemon]
+allow-other = yes
+[etfs /f]
+host = $W/rootfile
+uid = 65534
+[etfs /acl]
+host = $W/acl" "$M"
+same "the owner shown" "$(stat -c %u "$M/f")" 65534
+refuse "chmod by the owner shown" 'not permitted' $U chmod 4755 "$M/f"
+refuse "chgrp by the owner shown" 'not permitted' $U chgrp 65534 "$M/f"
+refuse "touch -d by the owner shown" 'not permitted|denied' $U touch -d @5 "$M/f"
+refuse "setfattr by the owner shown" 'not permitted|denied' $U setfattr -n user.x -v y "$M/f"
+same "the host file" "$(stat -c '%a %u %g' "$W/rootfile")" "755 0 0"
+check "it can write" $U sh -c "echo more >>$M/f"
+check "and truncate" $U truncate -s 3 "$M/f"
+same "its data" "$(od -An -c "$W/rootfile" | tr -d ' ')" 'x\nm'
+check "root's chmod" chmod 4755 "$M/f"
+check "writing takes the setuid bit off" $U sh -c "echo more >>$M/f"
+same "the host file" "$(stat -c %a "$W/rootfile")" 755
+if setfacl -m u:65534:--- "$W/acl/shut" 2>/dev/null; then
+	chmod o+rwx "$W/acl/shut"
+	for d in shut shut/in shut/in/deep; do
+		refuse "listing $d" 'denied' $U ls "$M/acl/$d"
+	done
+	refuse "making a file below" 'denied' $U touch "$M/acl/shut/in/new"
+	refuse "making a directory below" 'denied' $U mkdir "$M/acl/shut/in/new"
+	refuse "removing below" 'denied' $U rmdir "$M/acl/shut/in/deep"
+	refuse "renaming below" 'denied' $U mv "$M/acl/shut/in/deep" "$M/acl/out"
+	same "the host's directory" "$(ls "$W/acl/shut/in")" deep
+	check "others may" setpriv --reuid=1000 --regid=1000 --clear-groups \
+	    touch "$M/acl/shut/in/new"
+else
+	skip "ACLs: not on this file system"
+fi
 rf_umount "$M"
 done_testing

@@ -9,6 +9,7 @@ awk 'BEGIN { for (i = 0; i < 64000; i += 10) printf "%09d\n", i }' >"$W/data"
 cp "$W/data" "$W/data.was"
 head -c 8192 /dev/zero | tr '\0' 'h' >"$W/host"
 for t in reg blk chr; do cp "$W/host" "$W/$t.img"; done
+truncate -s $((4194304 + 1024)) "$W/pieces.img"
 cat >"$W/conf" <<X
 [etfs /nb/window]
 host = data
@@ -37,6 +38,11 @@ host = chr.img
 type = chr
 begin = 0
 size = 1000
+[etfs /pieces]
+host = pieces.img
+type = chr
+begin = 512
+size = 4M
 [etfs /empty]
 host = host
 type = blk
@@ -65,6 +71,8 @@ for t in reg blk; do
 	io "$t: truncate" "trunc 0 trunc EINVAL trunc EINVAL trunc EINVAL size 3000 check yes" \
 	    "$M/$t" rw trunc:3000 trunc:2999 trunc:3001 trunc:0 size check:2900:100:b
 	io "$t: O_TRUNC does nothing" "size 3000 check yes" "$M/$t" rwt size check:2900:100:b
+	io "$t: writing after O_TRUNC and O_APPEND" "write ENOSPC write ENOSPC check yes" \
+	    "$M/$t" rwta write:1:z write:512:z check:2900:100:b
 	io "$t: growing" "alloc EOPNOTSUPP size 3000" "$M/$t" rw alloc:0:2000:5000 size
 	io "$t: punching" "alloc 0 zero yes check yes size 3000" \
 	    "$M/$t" rw alloc:3:100:100 zero:100:100 check:200:100:h size
@@ -100,6 +108,16 @@ io "chr: cut to the end" "pread 440 pwrite 440 end 3000" \
     "$M/chr" rw pread:2560:512 pwrite:2560:512:e end
 io "chr: at and past the end" "pread 0 pwrite ENOSPC" "$M/chr" rw pread:3072:512 pwrite:3072:512:x
 same "chr: after the window" "$(tail -c +4001 "$W/chr.img" | tr -d h | wc -c)" 0
+io "chr: writing after O_TRUNC and O_APPEND" "write ENOSPC write ENOSPC check yes" \
+    "$M/chr" rwta write:1:z write:512:z check:0:1024:c
+# The kernel cuts large transfers at the pages of the caller's memory.
+io "chr: a large transfer of memory that is not aligned" \
+    "pwrite 4194304 pread 4194304 check yes pwrite EINVAL pread EINVAL" \
+    "$M/pieces" rwu pwrite:0:4M:p pread:0:4M check:0:4M:p pwrite:1:4M:q pread:0:1000
+same "chr: all of it is on the host" \
+    "$(tail -c +513 "$W/pieces.img" | head -c 4M | tr -d p | wc -c)" 0
+same "chr: and nothing beside it" \
+    "$( (head -c 512 "$W/pieces.img"; tail -c 512 "$W/pieces.img") | tr -d '\0' | wc -c)" 0
 io "chr: a window of 1,000 bytes" "pread 488 pread 1000" "$M/chrpart" r pread:512:512 pread:0:1024
 printf 'H' | dd of="$W/chr.img" bs=1 seek=1000 conv=notrunc status=none
 same "chr: the host's change shows at once" "$(dd if="$M/chr" bs=512 count=1 status=none | head -c1)" H

@@ -52,11 +52,10 @@ back "back after the close"
 for i in {1..97}; do : >"$M/n$i"; done
 check "a file" touch "$M/a"
 check "a directory" mkdir "$M/d"
-for cmd in "touch $M/over" "mkdir $M/over" "ln -s x $M/over" "mkfifo $M/over"; do
+for cmd in "touch $M/over" "mkdir $M/over" "ln -s x $M/over" "mkfifo $M/over" "ln $M/a $M/over"; do
 	refuse "$cmd" 'No space' $cmd
 done
-check "ln needs no node" ln "$M/a" "$M/hard"
-check "mv neither" mv "$M/a" "$M/b"
+check "mv needs no node" mv "$M/a" "$M/b"
 same "none left" "$(nodes)" 0
 rm "$M"/n*
 rm "$M/b" "$M/hard"
@@ -90,5 +89,13 @@ a1=$(avail)
 rm "$M/g"
 sleep 0.5
 figure "available memory: $a0 MiB, with a file of 512 MiB $a1 MiB, without $(avail) MiB"
+rf_umount "$M"
+# The daemon's own limit of file sizes is an error, and not its end.
+ulimit -S -f 1024
+rf_mount none "$M"
+ulimit -S -f unlimited
+refuse "a file in memory over the daemon's limit" 'too large' \
+    dd if=/dev/zero of="$M/f" bs=1M count=3 status=none
+check "it goes on" touch "$M/g"
 rf_umount "$M"
 done_testing

@@ -123,6 +123,19 @@ expect 'FILE:2: [dir /a] mode: "9" is not a mode, expected octal digits, 0 to 77
 both "drop-ins" "$dir/bad.conf"
 rm -r "$dir/bad.conf.d"
 
+# What would be waited for.
+mkfifo "$dir/fifo"
+sed "s|FILE|$dir/fifo|" >"$dir/expected" <<<'FILE: not a regular file, expected a text file'
+refused "a fifo" "$dir/expected" "$dir/fifo" "$dir/mnt"
+nothing_left "a fifo"
+rm "$dir/fifo"
+: >"$dir/bad.conf"
+mkdir "$dir/bad.conf.d"
+mkfifo "$dir/bad.conf.d/10.conf"
+expect 'FILE.d/10.conf: not a regular file, expected a text file'
+both "a fifo as a drop-in" "$dir/bad.conf"
+rm -r "$dir/bad.conf.d"
+
 # Keys on the command line.
 expect '-k:1: "/x" has no "=", expected KEY=HOST' \
     '-k:2: [etfs /y] type: "blob" is not a type, expected reg, blk, chr, dir or dir-subdirs'

@@ -4,7 +4,7 @@
  *	p-io FILE FLAGS OP...
  *
  * FLAGS are letters: r w (both: rw), a append, t truncate, c create, x exclusive, d direct,
- * n O_NOFOLLOW, D O_DIRECTORY.  Each OP is a word with arguments behind colons; each
+ * n O_NOFOLLOW, D O_DIRECTORY, u from and to memory that is not aligned.  Each OP is a word with arguments behind colons; each
  * prints one line, its result or the name of the errno.  Numbers may end in K, M, G, T.
  *
  *	pread:OFF:LEN   pwrite:OFF:LEN:C   write:LEN:C   check:OFF:LEN:C (yes or no)
@@ -12,6 +12,7 @@
  *	alloc:MODE:OFF:LEN (the bits of fallocate)   chmod:OCTAL   utimes
  *	getsize   ssz   pbsz   flsbuf   discard:OFF:LEN   (ioctls of block devices)
  *	rdlock:OFF:LEN   wrlock:OFF:LEN   (OFD locks, never waiting)
+ *	waitlock:OFF:LEN   (as wrlock, waiting)
  *	plock:OFF:LEN   (a lock of the process, exclusive)
  *	wait:PATH (until it exists, at most 60 s)   touch:PATH   mksock:PATH
  *
@@ -30,9 +31,9 @@
 #include <unistd.h>
 
 enum {
-	BUF = 1 << 20
+	BUF = 4 << 20
 };
-static char *buf; /* aligned, for direct I/O */
+static char *buf; /* aligned, for direct I/O, but with u */
 
 struct args {
 	char *text[4]; /* what is behind the colons; "" if nothing */
@@ -184,6 +185,8 @@ run_other(int fd, const char *op, const struct args *a)
 		say(op, lock(fd, F_OFD_SETLK, F_RDLCK, a->n[0], a->n[1]));
 	else if (strcmp(op, "wrlock") == 0)
 		say(op, lock(fd, F_OFD_SETLK, F_WRLCK, a->n[0], a->n[1]));
+	else if (strcmp(op, "waitlock") == 0)
+		say(op, lock(fd, F_OFD_SETLKW, F_WRLCK, a->n[0], a->n[1]));
 	else if (strcmp(op, "plock") == 0)
 		say(op, lock(fd, F_SETLK, F_WRLCK, a->n[0], a->n[1]));
 	else if (strcmp(op, "mksock") == 0)
@@ -219,8 +222,10 @@ main(int argc, char **argv)
 	int fd;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc < 3 || posix_memalign((void **)&buf, 4096, BUF) != 0)
+	if (argc < 3 || posix_memalign((void **)&buf, 4096, BUF + 4096) != 0)
 		return 2;
+	if (strchr(argv[2], 'u'))
+		buf += 16;
 	fd = open(argv[1], flags_of(argv[2]), 0644);
 	if (fd < 0) {
 		printf("open %s\n", strerrorname_np(errno));

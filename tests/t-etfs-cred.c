@@ -1,0 +1,199 @@
+/* As whom things are done on the host, and what is kept open there. */
+#include <dirent.h>
+#include <sys/xattr.h>
+
+#include "etfs/etfs_private.h"
+#include "tests/t-etfs.h"
+
+static const struct cred nobody = {.cr_uid = 65534, .cr_gid = 65534};
+
+static uint32_t
+host_mode(const struct bed *b, const char *name)
+{
+	struct stat st;
+
+	return stat(host(b, name), &st) == 0 ? st.st_mode & 07777 : ~0u;
+}
+
+TEST(owner_shown_is_not_the_owner)
+{
+	struct vattr_set mode = {.vs_valid = VS_MODE, .vs_mode = 04755};
+	struct vattr_set unset = {.vs_valid = VS_MODE, .vs_mode = 0755};
+	struct vattr_set gid = {.vs_valid = VS_GID, .vs_gid = 65534};
+	struct vattr_set time = {.vs_valid = VS_MTIME, .vs_mtime = {5, 0}};
+	struct vattr_set size = {.vs_valid = VS_SIZE, .vs_size = 2};
+	struct etfs_spec s = {.es_key = "/k",
+	    .es_type = ETFS_REG,
+	    .es_size = ETFS_SIZE_END,
+	    .es_set_uid = true,
+	    .es_uid = 65534};
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	if (geteuid() != 0)
+		SKIP("needs root");
+	host_text(&b, "f", "text");
+	CHECK_EQ(chmod(host(&b, "f"), 0755), 0);
+	s.es_host = host(&b, "f");
+	CHECK_EQ(etfs_register_spec(b.e, &s, NULL), 0);
+	AUTO_VNODE vp = at(&b, "/k");
+	REQUIRE(vp);
+	CHECK_EQ(attr(&b, "/k").va_uid, 65534);
+	CHECK_EQ(vop_setattr(vp, NULL, &mode, &nobody), -EPERM);
+	CHECK_EQ(vop_setattr(vp, NULL, &gid, &nobody), -EPERM);
+	CHECK_EQ(vop_setattr(vp, NULL, &time, &nobody), -EPERM);
+	CHECK_EQ(vop_setxattr(vp, "user.x", "y", 1, 0, &nobody), -EACCES);
+	CHECK_EQ(vop_removexattr(vp, "user.x", &nobody), -EACCES);
+	CHECK_EQ(host_mode(&b, "f"), 0755);
+	/* What the key was registered for is its data. */
+	CHECK_EQ(vop_setattr(vp, NULL, &size, &nobody), 0);
+	CHECK(host_is(&b, "f", "te"));
+	/* Root may, and whoever writes takes the bits off again. */
+	CHECK_EQ(vop_setattr(vp, NULL, &mode, &root_cred), 0);
+	CHECK_EQ(host_mode(&b, "f"), 04755);
+	CHECK_EQ(vop_setattr(vp, NULL, &unset, &nobody), 0);
+	CHECK_EQ(host_mode(&b, "f"), 0755);
+	/* So may the real owner. */
+	CHECK_EQ(chown(host(&b, "f"), 65534, 65534), 0);
+	CHECK_EQ(vop_setattr(vp, NULL, &mode, &nobody), 0);
+	CHECK_EQ(host_mode(&b, "f"), 04755);
+}
+
+TEST(no_borrowed_right_to_truncate)
+{
+	struct vattr_set size = {.vs_valid = VS_SIZE, .vs_size = 1};
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	if (geteuid() != 0)
+		SKIP("needs root");
+	make_tree(&b);
+	CHECK_EQ(chmod(host(&b, "t/file"), 0644), 0);
+	CHECK_EQ(reg(&b, "/d", "t", ETFS_DIR_SUBDIRS), 0);
+	AUTO_VNODE vp = at(&b, "/d/file");
+	struct file *f = open_at(&b, "/d/file", O_RDWR);
+	REQUIRE(vp && f);
+	fds_shrink(b.e);
+	CHECK_EQ(vop_setattr(vp, NULL, &size, &nobody), -EACCES);
+	CHECK(host_is(&b, "t/file", "top"));
+	CHECK_EQ(vop_setattr(vp, f, &size, &nobody), 0);
+	CHECK(host_is(&b, "t/file", "t"));
+	vop_close(f);
+}
+
+static int
+dir_op(struct bed *b, const char *path, const struct cred *cr)
+{
+	AUTO_VNODE vp = at(b, path);
+	struct file *f;
+	int r = vp ? vop_open(vp, O_RDONLY | O_DIRECTORY, cr, &f) : -ENOENT;
+
+	if (r == 0)
+		vop_close(f);
+	return r;
+}
+
+/* More directories than are asked about at a time. */
+#define DEPTH 40
+
+TEST(directories_above_are_searched)
+{
+	struct vmake mk = {.vm_type = VDIR, .vm_mode = 0755};
+	struct vattr_set mode = {.vs_valid = VS_MODE, .vs_mode = 0755};
+	char below[16 + 2 * DEPTH] = "t/p", key[32 + 2 * DEPTH];
+	struct vnode *made;
+	struct name n, old;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	if (geteuid() != 0)
+		SKIP("needs root");
+	make_tree(&b);
+	CHECK_EQ(chmod(b.dir.path, 0755), 0);
+	CHECK_EQ(mkdir(host(&b, below), 0777), 0);
+	for (int i = 0; i < DEPTH; i++) {
+		strcat(below, "/q");
+		CHECK_EQ(mkdir(host(&b, below), 0777), 0);
+	}
+	snprintf(key, sizeof(key), "/d%s", below + 1);
+	CHECK_EQ(symlink("p/q", host(&b, "t/way")), 0);
+	CHECK_EQ(reg_dir(&b, "/d", "t", ETFS_AUTO, ETFS_SYMLINKS_FOLLOW, false), 0);
+	CHECK_EQ(name_init(&n, "new"), 0);
+	CHECK_EQ(name_init(&old, "q"), 0);
+	AUTO_VNODE deep = at(&b, key);
+	AUTO_VNODE top = at(&b, "/d/p/q");
+	REQUIRE(deep && top);
+
+	CHECK_EQ(dir_op(&b, key, &nobody), 0);
+	CHECK_EQ(dir_op(&b, "/d/way/q", &nobody), 0);
+	/* Not only the owner's mode bits: this is what an ACL does to one user. */
+	CHECK_EQ(chmod(host(&b, "t/p"), 0700), 0);
+	CHECK_EQ(dir_op(&b, key, &root_cred), 0);
+	CHECK_EQ(dir_op(&b, key, &nobody), -EACCES);
+	CHECK_EQ(dir_op(&b, "/d/p/q", &nobody), -EACCES);
+	CHECK_EQ(dir_op(&b, "/d/way", &nobody), -EACCES);
+	CHECK_EQ(dir_op(&b, "/d/way/q", &nobody), -EACCES);
+	CHECK_EQ(vop_make(deep, &n, &mk, &nobody, &made), -EACCES);
+	CHECK_EQ(vop_rmdir(top, &old, &nobody), -EACCES);
+	CHECK_EQ(vop_unlink(top, &old, &nobody), -EACCES);
+	CHECK_EQ(vop_rename(top, &old, top, &n, 0, &nobody), -EACCES);
+	CHECK_EQ(vop_setattr(deep, NULL, &mode, &nobody), -EACCES);
+	CHECK_EQ(vop_setxattr(deep, "user.x", "y", 1, 0, &nobody), -EACCES);
+	/* Where nothing is in the way, as ever. */
+	CHECK_EQ(dir_op(&b, "/d/sub", &nobody), 0);
+	CHECK_EQ(chmod(host(&b, "t/p"), 0711), 0);
+	CHECK_EQ(dir_op(&b, key, &nobody), 0);
+	CHECK_EQ(vop_make(deep, &n, &mk, &nobody, &made), 0);
+	vn_unref(made);
+	CHECK_EQ(vop_rmdir(deep, &n, &nobody), 0);
+}
+
+/* How many fds this process has on what is below the bed's directory. */
+static int
+fds_below(const struct bed *b)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t len = strlen(b->dir.path);
+	char to[4096];
+	int n = 0;
+
+	for (struct dirent *de; d && (de = readdir(d));) {
+		ssize_t got = readlinkat(dirfd(d), de->d_name, to, sizeof(to) - 1);
+
+		n += got > (ssize_t)len && memcmp(to, b->dir.path, len) == 0 &&
+		     to[len] == '/';
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+TEST(nothing_stays_open)
+{
+	struct vattr was;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	make_tree(&b);
+	host_file(&b, "img", 8192);
+	host_file(&b, "other", 8192);
+	CHECK_EQ(fds_below(&b), 0);
+	CHECK_EQ(reg_win(&b, "/img", "img", ETFS_BLK, 0, 4096), 0);
+	CHECK_EQ(reg(&b, "/other", "other", ETFS_REG), 0);
+	CHECK_EQ(etfs_remove(b.e, "/img"), 0);
+	fds_shrink(b.e);
+	CHECK_EQ(fds_below(&b), 0);
+	was = attr(&b, "/other");
+	/* A directory is kept for as long as there is a node on its file system. */
+	CHECK_EQ(reg(&b, "/d", "t", ETFS_DIR_SUBDIRS), 0);
+	CHECK_EQ(at_err(&b, "/d/sub/inner"), 0);
+	CHECK_EQ(etfs_remove(b.e, "/d"), 0);
+	CHECK_EQ(etfs_remove(b.e, "/other"), 0);
+	CHECK_EQ(fds_below(&b), 0);
+	CHECK_EQ(reg(&b, "/d", "t", ETFS_DIR_SUBDIRS), 0);
+	CHECK(mount_is(&b, "/d/sub/inner", "in"));
+	fds_shrink(b.e);
+	CHECK(mount_is(&b, "/d/sub/inner", "in"));
+	CHECK_EQ(reg(&b, "/other", "other", ETFS_REG), 0);
+	CHECK_EQ(attr(&b, "/other").va_ino, was.va_ino);
+}
