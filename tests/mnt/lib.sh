@@ -293,7 +293,8 @@ rf_mount()
 	RF_PID[$mnt]=$!
 	for ((i = 0; i < 2000; i++)); do
 		# A dead mount may be there, which the daemon is to replace.
-		rf_is_mounted "$mnt" && stat -f "$mnt" >/dev/null 2>&1 && return 0
+			# A dead mount that is being taken away shows what lies below it.
+		rf_is_mounted "$mnt" && [ "$(stat -f -c %t "$mnt" 2>/dev/null)" = 65735546 ] && return 0
 		kill -0 "${RF_PID[$mnt]}" 2>/dev/null || break
 		sleep 0.02
 	done

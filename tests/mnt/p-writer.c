@@ -33,6 +33,10 @@ check(const char *path, unsigned long n)
 	char want[RECORD + 16], got[RECORD];
 	int fd = open(path, O_RDONLY);
 
+	if (fd < 0) {
+		perror(path);
+		return 1;
+	}
 	for (unsigned long i = 0; i < n; i++) {
 		record(i, want);
 		if (pread(fd, got, RECORD, (off_t)(i * RECORD)) != RECORD ||
