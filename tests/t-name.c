@@ -49,8 +49,6 @@ TEST(what_is_a_name)
 		CHECK_EQ(n.n_len, strlen(rows[i].text));
 		CHECK(n.n_ptr == rows[i].text);
 		CHECK_EQ(n.n_hash, name_hash(rows[i].text, n.n_len));
-		CHECK(name_equal(&n, rows[i].text, n.n_len));
-		CHECK(!name_equal(&n, rows[i].text, n.n_len - 1u));
 	}
 }
 

@@ -37,10 +37,4 @@ int name_init(struct name *ret, const char *component);
 /* The same for the first len bytes of ptr; ptr[len] must be NUL. */
 int name_init_len(struct name *ret, const char *ptr, size_t len);
 
-static inline bool
-name_equal(const struct name *n, const char *ptr, size_t len)
-{
-	return n->n_len == len && memcmp(n->n_ptr, ptr, len) == 0;
-}
-
 #endif

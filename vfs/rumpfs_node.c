@@ -98,7 +98,6 @@ init_kind(struct rumpfs_mount *rm, struct rumpfs_node *rn, const struct vmake *m
 	switch (mk->vm_type) {
 	case VDIR:
 		dirtab_init(&rn->rn_dir.tab, RUMPFS_COOKIE_DOTDOT);
-		rn->rn_dir.nsub = 0;
 		rn->rn_nlink = 2;
 		break;
 	case VREG:

@@ -51,7 +51,6 @@ struct rumpfs_node {
 	union {
 		struct {
 			struct dirtab tab;
-			uint32_t nsub; /* subdirectories */
 		} rn_dir;
 		struct rdata rn_data;
 		struct {

@@ -152,7 +152,6 @@ count_sub(struct rumpfs_node *dir, const struct rumpfs_node *rn, int delta)
 {
 	if (rn->rn_vn.v_type != VDIR)
 		return;
-	dir->rn_dir.nsub += (uint32_t)delta;
 	dir->rn_nlink += (uint32_t)delta;
 }
 

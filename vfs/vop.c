@@ -14,8 +14,8 @@
 
 #include "vfs/trace.h"
 
-/* How often a look-up brings attachments along before it takes things as they are. */
-#define REBIND_TRIES 4
+/* How often a look-up brings attachments along before it gives up. */
+#define REBIND_TRIES 16
 
 #define ID(vp) ((unsigned long long)(vp)->v_id)
 
@@ -95,12 +95,12 @@ static int
 lookup_rebinding(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 {
 	struct vfs *v = dvp->v_mount->mnt_vfs;
-	struct vnode *vp = NULL;
-	int r = -ENOENT;
 
-	for (int tries = 0; tries < REBIND_TRIES; tries++) {
+	for (int tries = 1;; tries++) {
 		uint64_t seq = atomic_load(&v->vfs_rebinds);
-		bool strays;
+		struct vnode *vp = NULL;
+		bool strays, made;
+		int r, e = 0;
 
 		if (seq & 1) {
 			pthread_mutex_lock(&v->vfs_attach_mtx);
@@ -109,17 +109,22 @@ lookup_rebinding(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 		}
 		r = vop_lookup_plain(dvp, n, &vp);
 		strays = vop_strays(dvp, n, r, vp);
-		if (!strays && atomic_load(&v->vfs_rebinds) == seq)
-			break;
-		if (strays && (tries == REBIND_TRIES - 1 || vfs_rebind(dvp, n) < 0))
-			break;
+		/* A made parent that users have filled stays, whatever the host has. */
+		made = r == 0 && vp->v_mount != dvp->v_mount;
+		if ((!strays && atomic_load(&v->vfs_rebinds) == seq) ||
+		    (made && tries == REBIND_TRIES)) {
+			if (r == 0)
+				*ret_vp = vp;
+			return r;
+		}
 		if (r == 0)
 			vn_unref(vp);
-		r = -EBUSY;
+		if (strays)
+			e = vfs_rebind(dvp, n);
+		/* Never what the host has without what is attached there. */
+		if (e < 0 || tries == REBIND_TRIES)
+			return e < 0 ? e : -ESTALE;
 	}
-	if (r == 0)
-		*ret_vp = vp;
-	return r;
 }
 
 int
