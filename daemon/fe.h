@@ -1,8 +1,8 @@
 /*
  * The FUSE front end: kernel requests to vops and back.
  *
- * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents) and
- * fe_readdir.c.  A node id becomes a vnode by fe_node(), a file handle an open file by
+ * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents),
+ * fe_readdir.c, and fe_wire.c (what libfuse does not know as yet).  A node id becomes a vnode by fe_node(), a file handle an open file by
  * fe_file(); neither is ever a pointer on the wire, and one that is not known is ESTALE
  * or EBADF.
  *
@@ -64,6 +64,9 @@ enum fe_op {
 	FE_FALLOCATE,
 	FE_LSEEK,
 	FE_IOCTL,
+	FE_COPY_RANGE,
+	FE_TMPFILE,
+	FE_STATX,
 	FE_NOPS
 };
 
@@ -73,6 +76,7 @@ struct fe {
 	/* c: some contents can change behind the kernel (a living host file, a host
 	 * directory): it is to look at mtime and size before it trusts its pages */
 	bool fe_live;
+	uint64_t fe_generation;      /* c: of all inodes; of this mount and no other */
 	pthread_key_t fe_bufs_key;   /* c */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
 	void *fe_ready_arg;
@@ -118,6 +122,8 @@ void fe_lseek(
 void fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
     size_t out_len);
+void fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
+    fuse_ino_t to_ino, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags);
 void fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fe_readdir(
     fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);

@@ -20,9 +20,8 @@
 #define SPLICE_MIN (128u << 10)
 #define SPLICE_MAX (FE_DATA_MAX - (64u << 10))
 
-/* What the kernel is to do with the pages of a file. */
-static void
-caching(struct fuse_file_info *fi, const struct vnode *vp)
+void
+fe_caching(struct fuse_file_info *fi, const struct vnode *vp)
 {
 	const struct mount *mp = vp->v_mount;
 
@@ -53,7 +52,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
-	caching(fi, vp);
+	fe_caching(fi, vp);
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f); /* no release will come */
 }
@@ -64,7 +63,8 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct fe *fe = fe_begin(req, FE_CREATE);
 	struct vnode *dvp = fe_node(fe, parent), *vp;
-	struct vmake mk = {.vm_type = VREG, .vm_mode = mode & 07777};
+	struct vmake mk = {
+	    .vm_type = VREG, .vm_mode = mode & 07777, .vm_umask = fe_umask(req)};
 	struct fuse_entry_param e;
 	struct file *f;
 	struct name n;
@@ -78,7 +78,7 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		fe_error(req, r);
 		return;
 	}
-	r = fe_entry_fill(&e, dvp, vp);
+	r = fe_entry_fill(fe, &e, dvp, vp);
 	if (r < 0) {
 		vop_close(f);
 		vn_unref(vp);
@@ -86,7 +86,7 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	fi->fh = f->f_id;
-	caching(fi, vp);
+	fe_caching(fi, vp);
 	vn_lookup_given(vp);
 	if (fuse_reply_create(req, &e, fi) < 0) {
 		vop_close(f);
@@ -94,28 +94,38 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 }
 
+/* Brings what a read has found into the buffer.  How much, or -errno. */
+static ssize_t
+take_read(struct fe_bufs *fb, const struct uio *u)
+{
+	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
+	struct fuse_bufvec dst = FUSE_BUFVEC_INIT(u->uio_done);
+
+	if (u->uio_fd < 0 || u->uio_done == 0)
+		return (ssize_t)u->uio_done;
+	src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+	src.buf[0].fd = u->uio_fd;
+	src.buf[0].pos = (off_t)u->uio_fdoff;
+	dst.buf[0].mem = fb->fb_data;
+	return fuse_buf_copy(&dst, &src, 0);
+}
+
 /* Sends what a read has found: from the buffer, or from the window it was lent. */
 static void
 reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u)
 {
 	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
-	struct fuse_bufvec dst = FUSE_BUFVEC_INIT(u->uio_done);
 	ssize_t n;
 
-	if (u->uio_fd < 0 || u->uio_done == 0) {
-		(void)fuse_reply_buf(req, fb->fb_data, u->uio_done);
-		return;
-	}
-	src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
-	src.buf[0].fd = u->uio_fd;
-	src.buf[0].pos = (off_t)u->uio_fdoff;
-	if (u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX) {
+	if (u->uio_fd >= 0 && u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX) {
+		src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
+		src.buf[0].fd = u->uio_fd;
+		src.buf[0].pos = (off_t)u->uio_fdoff;
 		/* If it cannot be sent, libfuse has replied with the error. */
 		(void)fuse_reply_data(req, &src, FUSE_BUF_SPLICE_MOVE);
 		return;
 	}
-	dst.buf[0].mem = fb->fb_data;
-	n = fuse_buf_copy(&dst, &src, 0);
+	n = take_read(fb, u);
 	if (n < 0)
 		fe_error(req, (int)n);
 	else
@@ -272,6 +282,61 @@ fe_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file
 		(void)fuse_reply_lseek(req, (off_t)at);
 }
 
+/* Where the file systems cannot do it among themselves: by way of this thread's buffer, as
+ * much as that holds; the caller comes again for the rest. */
+static int
+copy_through(struct fe_bufs *fb, struct file *from, uint64_t off, struct file *to,
+    uint64_t to_off, size_t len, size_t *ret_done)
+{
+	ssize_t n;
+	struct uio u;
+	int r;
+
+	uio_init_buf(&u, fb->fb_data, len < FE_DATA_MAX ? len : FE_DATA_MAX, off);
+	r = vop_read(from->f_vp, from, &u);
+	if (r < 0)
+		return r;
+	n = take_read(fb, &u);
+	if (n <= 0) {
+		*ret_done = 0;
+		return (int)n;
+	}
+	uio_init_buf(&u, fb->fb_data, (size_t)n, to_off);
+	r = vop_write(to->f_vp, to, &u);
+	if (r < 0 && u.uio_done == 0)
+		return r;
+	*ret_done = u.uio_done;
+	return 0;
+}
+
+void
+fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
+    fuse_ino_t to_ino, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags)
+{
+	struct fe *fe = fe_begin(req, FE_COPY_RANGE);
+	struct file *from = fe_file(fe, fi), *to = fe_file(fe, to_fi);
+	struct fe_bufs *fb = fe_bufs(fe);
+	size_t done = 0;
+	int r;
+
+	if (!fe_node(fe, ino) || !fe_node(fe, to_ino) || !from || !to || !fb) {
+		fe_error(req, !fb ? -ENOMEM : !from || !to ? -EBADF : -ESTALE);
+		return;
+	}
+	/* The answer has 32 bits for the count. */
+	if (len > INT32_MAX)
+		len = INT32_MAX & ~4095;
+	r = flags ? -EINVAL
+	          : vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
+	if (r == -EOPNOTSUPP || r == -EXDEV)
+		r = copy_through(
+		    fb, from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
+	if (r < 0)
+		fe_error(req, r);
+	else
+		(void)fuse_reply_write(req, done);
+}
+
 /*
  * The kernel moves an ioctl's argument by the size that is coded into the command.
  * BLKSSZGET, BLKPBSZGET and BLKDISCARD are older than that coding and have none: nothing
@@ -293,10 +358,12 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	struct vnode *vp = fe_node(fe, ino);
 	struct file *f = fe_file(fe, fi);
 	char out[256];
+	struct cred cr;
 	int r;
 
 	(void)arg;
 	(void)flags;
+	fe_cred(req, &cr);
 	if (!vp || !f) {
 		fe_error(req, !vp ? -ESTALE : -EBADF);
 		return;
@@ -306,7 +373,7 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		return;
 	}
 	memset(out, 0, sizeof(out));
-	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len);
+	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len, &cr);
 	if (r < 0)
 		fe_error(req, r);
 	else

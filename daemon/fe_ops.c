@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "daemon/fe_reply.h"
+#include "vfs/acl.h"
 
 #define MAX_BACKGROUND 64
 
@@ -36,7 +37,9 @@ want(struct fuse_conn_info *conn, uint64_t cap, bool on)
 
 /*
  * The greeting.  libfuse turns some capabilities on by itself; all of them are decided
- * here.  Left to the kernel: umask, clearing setuid bits on write, fcntl and flock locks.
+ * here.  Left to the kernel: clearing setuid bits on write, fcntl and flock locks, which it
+ * keeps for this mount as for any local file system.  The umask is ours, because a default
+ * ACL comes before it; ACLs are enforced by the kernel, which reads them from us.
  * Taking requests in by splice is off: writes of 1 MiB are no faster with it, and small ones
  * pay for an allocation.
  */
@@ -63,13 +66,13 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
 	    {FUSE_CAP_CACHE_SYMLINKS, !fe->fe_live},
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
-	    {FUSE_CAP_EXPORT_SUPPORT, false},
+	    {FUSE_CAP_EXPORT_SUPPORT, true},
 	    {FUSE_CAP_HANDLE_KILLPRIV, false},
-	    {FUSE_CAP_DONT_MASK, false},
+	    {FUSE_CAP_DONT_MASK, true},
 	    {FUSE_CAP_WRITEBACK_CACHE, false},
 	    {FUSE_CAP_POSIX_LOCKS, false},
 	    {FUSE_CAP_FLOCK_LOCKS, false},
-	    {FUSE_CAP_POSIX_ACL, false},
+	    {FUSE_CAP_POSIX_ACL, true},
 	};
 
 	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
@@ -95,13 +98,35 @@ dir_and_name(const struct fe *fe, fuse_ino_t parent, const char *name,
 	return name_init(ret_n, name);
 }
 
+/* "." and "..", which the kernel asks for only to make something of a file handle.  It need
+ * not know the node, so a reference has to be got first. */
+static void
+lookup_dots(fuse_req_t req, struct fe *fe, fuse_ino_t ino, bool up)
+{
+	AUTO_VNODE vp = vfs_node_get(fe->fe_vfs, ino);
+	struct vnode *to = NULL;
+
+	if (vp)
+		to = up ? vfs_parent_get(vp) : vn_ref(vp);
+	if (to)
+		fe_entry(req, vp, to);
+	else
+		fe_error(req, -ESTALE);
+}
+
 static void
 fe_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fe *fe = fe_begin(req, FE_LOOKUP);
 	struct vnode *dvp, *vp;
 	struct name n;
-	int r = dir_and_name(fe, parent, name, &dvp, &n);
+	int r;
+
+	if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0)) {
+		lookup_dots(req, fe, parent, name[1] != '\0');
+		return;
+	}
+	r = dir_and_name(fe, parent, name, &dvp, &n);
 
 	if (r == 0)
 		r = vop_lookup(dvp, &n, &vp);
@@ -254,8 +279,7 @@ fe_readlink(fuse_req_t req, fuse_ino_t ino)
 
 /* mknod, mkdir, symlink. */
 static void
-make(fuse_req_t req, enum fe_op op, fuse_ino_t parent, const char *name,
-    const struct vmake *mk)
+make(fuse_req_t req, enum fe_op op, fuse_ino_t parent, const char *name, struct vmake *mk)
 {
 	struct fe *fe = fe_begin(req, op);
 	struct vnode *dvp, *vp;
@@ -264,6 +288,7 @@ make(fuse_req_t req, enum fe_op op, fuse_ino_t parent, const char *name,
 	int r = mk->vm_type ? dir_and_name(fe, parent, name, &dvp, &n) : -EINVAL;
 
 	fe_cred(req, &cr);
+	mk->vm_umask = fe_umask(req);
 	if (r == 0)
 		r = vop_make(dvp, &n, mk, &cr, &vp);
 	if (r < 0)
@@ -391,6 +416,17 @@ fe_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	fe_error(req, fe_node(fe, ino) ? 0 : -ESTALE);
 }
 
+/* As with chmod, who is not in a file's group cannot make it run as that group. */
+static bool
+acl_kills_sgid(fuse_req_t req, struct vnode *vp, const char *name, const struct cred *cr)
+{
+	struct vattr va;
+
+	return cr->cr_uid != 0 && strcmp(name, ACL_ACCESS) == 0 &&
+	       vop_getattr(vp, NULL, &va) == 0 && (va.va_mode & S_ISGID) &&
+	       !fe_in_group(req, va.va_gid);
+}
+
 static void
 fe_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
     size_t size, int flags)
@@ -400,6 +436,8 @@ fe_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 	struct cred cr;
 
 	fe_cred(req, &cr);
+	if (vp && acl_kills_sgid(req, vp, name, &cr))
+		flags |= XATTR_KILL_SGID;
 	fe_error(req, vp ? vop_setxattr(vp, name, value, size, flags, &cr) : -ESTALE);
 }
 
@@ -516,6 +554,7 @@ const struct fuse_lowlevel_ops fe_ops = {
     .fsync = fe_fsync,
     .fallocate = fe_fallocate,
     .lseek = fe_lseek,
+    .copy_file_range = fe_copy_range,
     .ioctl = fe_ioctl,
     .opendir = fe_opendir,
     .readdir = fe_readdir,

@@ -111,6 +111,7 @@ fe_readdir(
 
 /* A readdirplus in the making. */
 struct plus {
+	const struct fe *p_fe;
 	fuse_req_t p_req;
 	struct vnode *p_dvp;
 	char *p_buf;
@@ -150,7 +151,7 @@ add_plus(struct plus *p, struct dirrec *dr)
 	struct fuse_entry_param e;
 	size_t n, room = p->p_size - p->p_used;
 
-	if (!vp || fe_entry_fill(&e, p->p_dvp, vp) < 0) {
+	if (!vp || fe_entry_fill(p->p_fe, &e, p->p_dvp, vp) < 0) {
 		/* Node id 0: a name without a lookup.  The kernel will ask if it is used.
 		 */
 		if (vp)
@@ -219,6 +220,7 @@ fe_readdirplus(
 		return;
 	}
 	p = (struct plus){
+	    .p_fe = fe,
 	    .p_req = req,
 	    .p_dvp = f->f_vp,
 	    .p_buf = fb->fb_data,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* Long enough for everybody, short enough for the kernel's arithmetic: 31 years. */
@@ -47,6 +48,9 @@ static const char *const op_names[FE_NOPS] = {
     [FE_FALLOCATE] = "fallocate",
     [FE_LSEEK] = "lseek",
     [FE_IOCTL] = "ioctl",
+    [FE_COPY_RANGE] = "copy_file_range",
+    [FE_TMPFILE] = "tmpfile",
+    [FE_STATX] = "statx",
 };
 
 const char *
@@ -62,6 +66,9 @@ fe_init(struct fe *fe, struct vfs *v)
 
 	memset(fe, 0, sizeof(*fe));
 	fe->fe_vfs = v;
+	/* A file handle that was made of an id of another mount must not fit this one. */
+	if (getrandom(&fe->fe_generation, sizeof(uint32_t), 0) < 0)
+		return -errno;
 	/* The buffers are one piece of memory, so that free() is all of their end. */
 	r = pthread_key_create(&fe->fe_bufs_key, free);
 	return -r;
@@ -128,6 +135,30 @@ fe_cred(fuse_req_t req, struct cred *ret)
 	ret->cr_pid = ctx->pid;
 }
 
+uint32_t
+fe_umask(fuse_req_t req)
+{
+	return fuse_req_ctx(req)->umask & 0777;
+}
+
+bool
+fe_in_group(fuse_req_t req, gid_t gid)
+{
+	gid_t groups[64], *all = groups;
+	int n = fuse_req_getgroups(req, 64, groups);
+	bool found = fuse_req_ctx(req)->gid == gid;
+
+	if (n > 64) {
+		all = malloc((size_t)n * sizeof(*all));
+		n = all ? fuse_req_getgroups(req, n, all) : 0;
+	}
+	for (int i = 0; i < n && !found; i++)
+		found = all[i] == gid;
+	if (all != groups)
+		free(all);
+	return found;
+}
+
 void
 fe_error(fuse_req_t req, int r)
 {
@@ -167,7 +198,8 @@ fe_stat(struct stat *ret, const struct vattr *va)
 }
 
 int
-fe_entry_fill(struct fuse_entry_param *e, const struct vnode *dvp, struct vnode *vp)
+fe_entry_fill(const struct fe *fe, struct fuse_entry_param *e, const struct vnode *dvp,
+    struct vnode *vp)
 {
 	struct vattr va;
 	int r = vop_getattr(vp, NULL, &va);
@@ -175,7 +207,8 @@ fe_entry_fill(struct fuse_entry_param *e, const struct vnode *dvp, struct vnode 
 	if (r < 0)
 		return r;
 	memset(e, 0, sizeof(*e));
-	e->ino = vp->v_id;
+	e->ino = vfs_node_id(fe->fe_vfs, vp);
+	e->generation = fe->fe_generation;
 	fe_stat(&e->attr, &va);
 	e->attr_timeout = fe_ttl(vp->v_mount);
 	/* The name is the directory's: a key in an in-memory directory changes only by
@@ -188,7 +221,7 @@ void
 fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp)
 {
 	struct fuse_entry_param e;
-	int r = fe_entry_fill(&e, dvp, vp);
+	int r = fe_entry_fill(fuse_req_userdata(req), &e, dvp, vp);
 
 	if (r < 0) {
 		vn_unref(vp);

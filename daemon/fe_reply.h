@@ -15,6 +15,13 @@ struct vnode *fe_node(const struct fe *fe, fuse_ino_t ino);
 struct file *fe_file(const struct fe *fe, const struct fuse_file_info *fi);
 /* Who asks. */
 void fe_cred(fuse_req_t req, struct cred *ret);
+/* The caller's umask. */
+uint32_t fe_umask(fuse_req_t req);
+/* Is the caller in this group?  Reads its supplementary groups from /proc; not for the
+ * hot path. */
+bool fe_in_group(fuse_req_t req, gid_t gid);
+/* What the kernel is to do with the pages of a file that is being opened. */
+void fe_caching(struct fuse_file_info *fi, const struct vnode *vp);
 /* This thread's buffers, or NULL: no memory. */
 struct fe_bufs *fe_bufs(struct fe *fe);
 
@@ -25,7 +32,8 @@ void fe_error(fuse_req_t req, int r);
 double fe_ttl(const struct mount *mp);
 void fe_stat(struct stat *ret, const struct vattr *va);
 /* Fills *e for vp found in dvp.  0 or -errno; takes no reference. */
-int fe_entry_fill(struct fuse_entry_param *e, const struct vnode *dvp, struct vnode *vp);
+int fe_entry_fill(const struct fe *fe, struct fuse_entry_param *e,
+    const struct vnode *dvp, struct vnode *vp);
 
 /* Replies with the entry vp of dvp and takes over the caller's reference on vp. */
 void fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/options.h"
@@ -207,7 +208,7 @@ serve(struct session *s)
 static int
 mount_and_serve(struct session *s)
 {
-	int code = EXIT_MOUNT;
+	int code = EXIT_MOUNT, r;
 
 	fuse_set_log_func(from_libfuse);
 	s->s_se = new_session(s);
@@ -215,6 +216,8 @@ mount_and_serve(struct session *s)
 		return EXIT_MOUNT;
 	if (fuse_session_mount(s->s_se, s->s_mountpoint) != 0)
 		log_msg(LOG_ERR, "cannot mount on %s", s->s_mountpoint);
+	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
+		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
 	fuse_session_destroy(s->s_se);

@@ -49,8 +49,6 @@ act_as(const struct enode *n, const struct cred *cr, bool *ret_acting)
 int
 act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting)
 {
-	if (n->n_vn.v_type == VDIR)
-		return act_below(n, cr, ret_acting);
 	return n->n_vn.v_op != &etfs_window_vops && cr ? become(cr, ret_acting) : 0;
 }
 

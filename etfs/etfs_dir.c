@@ -105,7 +105,7 @@ dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 	int r = node_pin(d, &pin);
 
 	if (r == 0)
-		r = act_below(d, cr, &acting);
+		r = act_as(d, cr, &acting);
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(
@@ -333,6 +333,7 @@ const struct vops etfs_dir_vops = {
     .setattr = etfs_setattr,
     .make = etfs_make,
     .create = etfs_create,
+    .tmpfile = etfs_tmpfile,
     .link = etfs_link,
     .unlink = etfs_unlink,
     .rmdir = etfs_rmdir,
@@ -340,6 +341,7 @@ const struct vops etfs_dir_vops = {
     .open = dir_open,
     .close = dir_close,
     .fsync = etfs_fsync,
+    .ioctl = etfs_ioctl,
     .readdir = dir_readdir,
     .getxattr = etfs_getxattr,
     .setxattr = etfs_setxattr,

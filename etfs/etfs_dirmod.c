@@ -38,16 +38,24 @@ may_make(struct enode *d, enum vtype t)
 	}
 }
 
+/* The mode to ask the host for.  The host is to apply the umask, for it knows of default
+ * ACLs; where that cannot be had, what they would grant beyond the umask is lost. */
+static uint32_t
+host_mode(const struct vmake *mk)
+{
+	return hc_umask(mk->vm_umask) == 0 ? mk->vm_mode : mk->vm_mode & ~mk->vm_umask;
+}
+
 static int
 make_on_host(int dirfd, const char *name, const struct vmake *mk)
 {
 	switch (mk->vm_type) {
 	case VDIR:
-		return hc_mkdir(dirfd, name, mk->vm_mode);
+		return hc_mkdir(dirfd, name, host_mode(mk));
 	case VLNK:
 		return hc_symlink(mk->vm_target, dirfd, name);
 	default:
-		return hc_mknod(dirfd, name, vtype_to_ifmt(mk->vm_type) | mk->vm_mode,
+		return hc_mknod(dirfd, name, vtype_to_ifmt(mk->vm_type) | host_mode(mk),
 		    (dev_t)mk->vm_rdev);
 	}
 }
@@ -76,7 +84,7 @@ etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 	if (r == 0)
 		r = node_pin(d, &pin);
 	if (r == 0)
-		r = act_below(d, cr, &acting);
+		r = act_as(d, cr, &acting);
 	if (r == 0)
 		r = make_on_host(pin.p_fd, n->n_ptr, mk);
 	act_done(&acting);
@@ -96,6 +104,26 @@ etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 	return 0;
 }
 
+/* Makes the node of a file that was just made and opened, and fills f with its fd. */
+static int
+adopt(const struct node_place *pl, int *fd, struct file *f, struct enode **ret)
+{
+	AUTO_FD path = WITH_FDS(pl->np_key->k_etfs, hc_reopen(*fd, O_PATH));
+	AUTO_NODE made = NULL;
+	struct hc_stat hs;
+	int r = path < 0 ? path : hc_stat(path, &hs);
+
+	if (r == 0)
+		r = node_get(pl, &hs, &path, &made);
+	if (r == 0)
+		r = efile_open(made, fd, sizeof(struct efile), f);
+	if (r < 0)
+		return r;
+	*ret = made;
+	made = NULL;
+	return 0;
+}
+
 /* Makes a file that is not there.  EEXIST: it is. */
 static int
 create_new(struct enode *d, const struct name *n, const struct vmake *mk, int flags,
@@ -104,35 +132,53 @@ create_new(struct enode *d, const struct name *n, const struct vmake *mk, int fl
 	struct etfs *e = key_of(d)->k_etfs;
 	struct node_place pl = {.np_key = key_of(d), .np_parent = d, .np_name = n};
 	int how = flags & (O_ACCMODE | O_SYNC | O_DSYNC);
-	AUTO_FD fd = -1, path = -1;
+	AUTO_FD fd = -1;
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
-	AUTO_NODE made = NULL;
-	struct hc_stat hs;
 	int r = node_pin(d, &pin);
 
 	if (r == 0)
-		r = act_below(d, cr, &acting);
+		r = act_as(d, cr, &acting);
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(e, hc_open_beneath(pin.p_fd, n->n_ptr,
-			     how | O_CREAT | O_EXCL | O_NOCTTY, mk->vm_mode));
+			     how | O_CREAT | O_EXCL | O_NOCTTY, host_mode(mk)));
 	act_done(&acting);
 	if (fd < 0)
 		return fd;
-	path = WITH_FDS(e, hc_reopen(fd, O_PATH));
-	r = path < 0 ? path : hc_stat(path, &hs);
-	if (r == 0)
-		r = node_get(&pl, &hs, &path, &made);
-	if (r == 0)
-		r = efile_open(made, &fd, sizeof(struct efile), f);
-	if (r < 0) {
+	r = adopt(&pl, &fd, f, ret);
+	if (r < 0)
 		undo_make(d, pin.p_fd, n, false, cr);
+	return r;
+}
+
+/* A file without a name ends with its fd, so there is nothing to undo. */
+int
+etfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags, const struct cred *cr,
+    struct file *f, struct vnode **ret_vp)
+{
+	struct enode *d = node_of(dvp), *made;
+	struct node_place pl = {.np_key = key_of(d), .np_parent = d};
+	int how = flags & (O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC);
+	AUTO_FD fd = -1;
+	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_ACT acting = false;
+	int r = may_make(d, VREG);
+
+	if (r == 0)
+		r = node_pin(d, &pin);
+	if (r == 0)
+		r = act_as(d, cr, &acting);
+	if (r < 0)
 		return r;
-	}
-	*ret = made;
-	made = NULL;
-	return 0;
+	fd = WITH_FDS(pl.np_key->k_etfs, hc_open_tmpfile(pin.p_fd, how, host_mode(mk)));
+	act_done(&acting);
+	if (fd < 0)
+		return fd;
+	r = adopt(&pl, &fd, f, &made);
+	if (r == 0)
+		*ret_vp = &made->n_vn;
+	return r;
 }
 
 /* Opens the file that is there.  ENOENT: it is not. */
@@ -197,7 +243,7 @@ etfs_link(
 	if (r == 0)
 		r = node_pin(src, &from);
 	if (r == 0)
-		r = act_below(d, cr, &acting);
+		r = act_as(d, cr, &acting);
 	if (r == 0)
 		r = hc_link(from.p_fd, pin.p_fd, n->n_ptr);
 	act_done(&acting);
@@ -234,7 +280,7 @@ remove_name(struct enode *d, const struct name *n, bool dir, const struct cred *
 	if (r == 0 && dir && key_of(d)->k_type == ETFS_DIR)
 		r = -EPERM;
 	if (r == 0)
-		r = act_below(d, cr, &acting);
+		r = act_as(d, cr, &acting);
 	return r < 0 ? r : hc_unlink(pin.p_fd, n->n_ptr, dir);
 }
 

@@ -214,11 +214,20 @@ live_write(struct vnode *vp, struct file *f, struct uio *u)
 	return u->uio_append ? append(u, fd) : put(u, fd, u->uio_off, u->uio_len);
 }
 
+/* The modification time is the host's again. */
+static void
+window_written(struct enode *n)
+{
+	struct etfs_shard *sh = node_shard(n);
+
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	key_of(n)->k_view.vw_valid &= ~(unsigned)VS_MTIME;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+}
+
 static int
 window_write(struct vnode *vp, struct file *f, struct uio *u)
 {
-	struct enode *n = node_of(vp);
-	struct etfs_shard *sh = node_shard(n);
 	const struct etfs_range *w = window(vp);
 	size_t len = (size_t)range_clip(w, u->uio_off, u->uio_len);
 	int fd = data_fd(vp, f), r;
@@ -233,11 +242,8 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 	if (len == 0)
 		return u->uio_len ? -ENOSPC : 0;
 	r = put(u, fd, w->r_begin + u->uio_off, len);
-	if (r == 0) {
-		lk_mutex(&sh->sh_mtx, LK_LEAF);
-		key_of(n)->k_view.vw_valid &= ~(unsigned)VS_MTIME;
-		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
-	}
+	if (r == 0)
+		window_written(node_of(vp));
 	return r;
 }
 
@@ -342,6 +348,72 @@ window_seek(struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t
 	return 0;
 }
 
+/* Where the bytes of [off, off + *len) of an open file are in its host fd; *len becomes
+ * what there is of them.  The fd, or -errno. */
+static int
+span(const struct file *f, uint64_t *off, size_t *len)
+{
+	struct vnode *vp = f->f_vp;
+
+	if (vp->v_op == &etfs_window_vops) {
+		*len = (size_t)range_clip(window(vp), *off, *len);
+		*off += window(vp)->r_begin;
+	}
+	return data_fd(vp, f);
+}
+
+static int
+etfs_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
+    size_t len, size_t *ret_done)
+{
+	size_t want = len;
+	int in = span(from, &off, &len), out = span(to, &to_off, &len);
+	ssize_t r;
+
+	if (in < 0 || out < 0)
+		return in < 0 ? in : out;
+	/* Sectors, and what goes past the end, are the write's to judge. */
+	if (key_of(node_of(from->f_vp))->k_type == ETFS_CHR ||
+	    key_of(node_of(to->f_vp))->k_type == ETFS_CHR || (len == 0 && want > 0))
+		return -EOPNOTSUPP;
+	r = hc_copy_range(in, off, out, to_off, len);
+	if (r < 0)
+		return (int)r;
+	if (r > 0 && to->f_vp->v_op == &etfs_window_vops)
+		window_written(node_of(to->f_vp));
+	*ret_done = (size_t)r;
+	return 0;
+}
+
+int
+etfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in, size_t in_len,
+    void *out, size_t out_len, const struct cred *cr)
+{
+	char arg[sizeof(struct fsxattr)] = {0};
+	bool set = cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR;
+	AUTO_ACT acting = false;
+	int fd = data_fd(vp, f), r = 0;
+
+	if (!set && cmd != FS_IOC_GETFLAGS && cmd != FS_IOC_FSGETXATTR)
+		return -ENOTTY;
+	if (fd < 0)
+		return fd;
+	if (set && atomic_load(&vp->v_mount->mnt_flags) & MNT_RDONLY)
+		return -EROFS;
+	if (in_len > sizeof(arg) || out_len > sizeof(arg))
+		return -EINVAL;
+	if (in_len)
+		memcpy(arg, in, in_len);
+	if (set)
+		r = act_as_owner(node_of(vp), cr, &acting);
+	if (r == 0)
+		r = hc_ioctl(fd, cmd, arg);
+	if (r < 0)
+		return r;
+	memcpy(out, arg, out_len);
+	return 0;
+}
+
 static int
 discard(struct vnode *vp, struct file *f, const void *in, size_t in_len)
 {
@@ -388,12 +460,13 @@ sector_size(struct vnode *vp, struct file *f, unsigned cmd, void *out, size_t ou
 
 static int
 window_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
-    size_t in_len, void *out, size_t out_len)
+    size_t in_len, void *out, size_t out_len, const struct cred *cr)
 {
 	enum etfs_type t = key_of(node_of(vp))->k_type;
 	uint64_t size = window(vp)->r_len;
 	int r = key_alive(node_of(vp));
 
+	(void)cr;
 	if (r < 0 || (t != ETFS_BLK && t != ETFS_CHR))
 		return r < 0 ? r : -ENOTTY;
 	switch (cmd) {
@@ -428,6 +501,8 @@ const struct vops etfs_live_vops = {
     .fsync = etfs_fsync,
     .fallocate = live_fallocate,
     .seek = live_seek,
+    .copy_range = etfs_copy_range,
+    .ioctl = etfs_ioctl,
 };
 
 const struct vops etfs_window_vops = {
@@ -441,6 +516,7 @@ const struct vops etfs_window_vops = {
     .fsync = etfs_fsync,
     .fallocate = window_fallocate,
     .seek = window_seek,
+    .copy_range = etfs_copy_range,
     .ioctl = window_ioctl,
 };
 

@@ -256,7 +256,7 @@ node_get(
 		if (r < 0)
 			return r;
 	}
-	if (pl->np_parent)
+	if (pl->np_name)
 		node_placed(n, pl->np_parent, pl->np_name);
 	shard_trim(k->k_etfs, sh, k->k_etfs->e_shard_fds);
 	*ret = n;

@@ -15,7 +15,6 @@
  *   etfs_dirmod.c  directories: everything that changes them
  *   etfs_rename.c  rename, and where nodes are in the tree
  *   etfs_follow.c  symlinks = follow
- *   etfs_search.c  may the caller search the directories above?
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -236,9 +235,9 @@ void hostfs_done(struct etfs *e);
 /* Where a node is seen: what decides its identity besides the host's numbers. */
 struct node_place {
 	struct etfs_key *np_key;
-	struct enode *np_parent; /* NULL: the key's root */
-	const struct name *np_name;
-	uint64_t np_alias; /* of directories */
+	struct enode *np_parent;    /* NULL: the key's root */
+	const struct name *np_name; /* NULL: the key's root, or a file without a name */
+	uint64_t np_alias;          /* of directories */
 	uint8_t np_depth;
 	struct enode *np_real; /* of a directory just reached through a link; else NULL */
 };
@@ -316,19 +315,15 @@ act_done(bool *acting)
 }
 #define AUTO_ACT __attribute__((cleanup(act_done))) bool
 
-/* etfs_search.c */
-
-/* As act_as(), for what is done in or to the directory d: -EACCES if there is a directory
- * above it, up to the key's root, that the caller may not search.  Pins as the daemon
- * first, so nothing is acting as yet. */
-int act_below(struct enode *d, const struct cred *cr, bool *ret_acting);
-
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,
     etfs_special_vops;
 /* -EIO once a file key was removed; directory keys go on. */
 int key_alive(const struct enode *n);
 int etfs_fsync(struct vnode *vp, struct file *f, bool datasync);
+/* FS_IOC_GETFLAGS and its relatives, as the host's file has them.  Else -ENOTTY. */
+int etfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
+    size_t in_len, void *out, size_t out_len, const struct cred *cr);
 
 /* etfs_dir.c */
 extern const struct vops etfs_dir_vops;
@@ -356,6 +351,8 @@ int etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     const struct cred *cr, struct vnode **ret_vp);
 int etfs_create(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     int flags, const struct cred *cr, struct file *f, struct vnode **ret_vp);
+int etfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
+    const struct cred *cr, struct file *f, struct vnode **ret_vp);
 int etfs_link(
     struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr);
 int etfs_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr);

@@ -184,11 +184,8 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 		r = node_pin(to, &tp);
 	if (r == 0)
 		r = check_rename(from, fp.p_fd, fname, to, tp.p_fd, tname, flags);
-	if (r == 0 && from != to)
-		r = act_below(from, cr, &acting);
-	act_done(&acting);
 	if (r == 0)
-		r = act_below(to, cr, &acting);
+		r = act_as(to, cr, &acting);
 	if (r == 0)
 		r = hc_rename(fp.p_fd, fname->n_ptr, tp.p_fd, tname->n_ptr, flags);
 	act_done(&acting);

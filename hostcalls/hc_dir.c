@@ -5,6 +5,7 @@
  * symlink in its last component, and there is no other component.  None of them enters
  * what is mounted on a name either: a mount point is EEXIST or EBUSY.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +24,26 @@ hc_getdents(int fd, int64_t pos, void *buf, size_t cap, size_t *ret_len)
 	if (n < 0)
 		return -errno;
 	*ret_len = (size_t)n;
+	return 0;
+}
+
+/* The process has one umask for all threads, until a thread takes leave of what they share
+ * (its root and working directory among it, which nobody changes).  It is set only where it
+ * differs from the last one: most callers have the same. */
+int
+hc_umask(mode_t mask)
+{
+	static _Thread_local bool own;
+	static _Thread_local mode_t current;
+
+	if (own && current == mask)
+		return 0;
+	HC_ENTER("umask");
+	if (!own && unshare(CLONE_FS) < 0)
+		return -errno;
+	own = true;
+	current = mask & 0777;
+	umask(current);
 	return 0;
 }
 

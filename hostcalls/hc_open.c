@@ -143,15 +143,14 @@ hc_open_beneath(int dirfd, const char *name, int flags, mode_t mode)
 }
 
 int
-hc_access_search(int dirfd)
+hc_open_tmpfile(int dirfd, int flags, mode_t mode)
 {
-	HC_ENTER("access_search");
-	/* access(2) asks for another uid; a step to "." is a search. */
-	int fd = (int)TEMP_FAILURE_RETRY(openat(dirfd, ".", O_PATH | O_CLOEXEC));
-	if (fd < 0)
-		return -errno;
-	close(fd);
-	return 0;
+	HC_ENTER("open_tmpfile");
+	/* "." of an fd that may be O_PATH: the directory itself, and nothing is followed. */
+	int fd = (int)TEMP_FAILURE_RETRY(openat(dirfd, ".",
+	    (flags & (O_ACCMODE | O_EXCL | O_SYNC | O_DSYNC)) | O_TMPFILE | O_CLOEXEC,
+	    mode & 07777));
+	return fd < 0 ? -errno : fd;
 }
 
 int

@@ -82,9 +82,9 @@ int hc_open_root(const char *path, int flags);
 /* The entry name of dirfd, never a symlink's target: O_NOFOLLOW is added, so that with
  * O_PATH a symlink itself is opened, and without it a symlink is -ELOOP. */
 int hc_open_beneath(int dirfd, const char *name, int flags, mode_t mode);
-/* 0 if the directory dirfd, which may be O_PATH, may be searched by whom the thread acts
- * as (hc_become()); else -errno. */
-int hc_access_search(int dirfd);
+/* A file without a name in the directory dirfd (O_TMPFILE is added; O_EXCL: it cannot be
+ * given one by hc_link()).  -EOPNOTSUPP where the host file system has none. */
+int hc_open_tmpfile(int dirfd, int flags, mode_t mode);
 /* The same file as fd (any fd, O_PATH too), opened anew with flags. */
 int hc_reopen(int fd, int flags);
 /* *ret_handle is allocated, for free().  -EOPNOTSUPP where the host has none or we may not
@@ -136,6 +136,10 @@ struct hc_dirent { /* as getdents64 lays it out */
  * bytes, 0 at the end.  Moves fd's position: one caller at a time. */
 int hc_getdents(int fd, int64_t pos, void *buf, size_t cap, size_t *ret_len);
 
+/* What the calls below and opening with O_CREAT take off the mode, unless the directory
+ * has a default ACL.  Of the calling thread alone, and in force until it is set anew.
+ * 0 or -errno: threads cannot have one of their own here. */
+int hc_umask(mode_t mask);
 int hc_mkdir(int dirfd, const char *name, mode_t mode);
 int hc_mknod(int dirfd, const char *name, mode_t mode, dev_t rdev);
 int hc_symlink(const char *target, int dirfd, const char *name);

@@ -203,29 +203,36 @@ TEST(block_ioctls)
 	f = open_at(&b, "/k", O_RDWR);
 	r = open_at(&b, "/k", O_RDONLY);
 	REQUIRE(f && r);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8), 0);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8, &root_cred), 0);
 	CHECK_EQ(size, 16384);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 4), -EINVAL);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKSSZGET, NULL, 0, &sector, 4), 0);
+	CHECK_EQ(
+	    vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 4, &root_cred), -EINVAL);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKSSZGET, NULL, 0, &sector, 4, &root_cred), 0);
 	CHECK_EQ(sector, 512);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKPBSZGET, NULL, 0, &sector, 4), 0);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKFLSBUF, NULL, 0, NULL, 0), 0);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), 0);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKPBSZGET, NULL, 0, &sector, 4, &root_cred), 0);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKFLSBUF, NULL, 0, NULL, 0, &root_cred), 0);
+	CHECK_EQ(
+	    vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0, &root_cred), 0);
 	CHECK_EQ(get(f, buf, 4096, 4096), 4096);
 	CHECK(memcmp(buf, zero, 4096) == 0);
 	arg[0] = 16384;
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EINVAL);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0, &root_cred),
+	    -EINVAL);
 	arg[0] = 100;
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EINVAL);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, sizeof(arg), NULL, 0, &root_cred),
+	    -EINVAL);
 	arg[0] = 0;
-	CHECK_EQ(vop_ioctl(r->f_vp, r, BLKDISCARD, arg, sizeof(arg), NULL, 0), -EBADF);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, 8, NULL, 0), -EINVAL);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKROGET, NULL, 0, &sector, 4), -ENOTTY);
+	CHECK_EQ(vop_ioctl(r->f_vp, r, BLKDISCARD, arg, sizeof(arg), NULL, 0, &root_cred),
+	    -EBADF);
+	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKDISCARD, arg, 8, NULL, 0, &root_cred), -EINVAL);
+	CHECK_EQ(
+	    vop_ioctl(f->f_vp, f, BLKROGET, NULL, 0, &sector, 4, &root_cred), -ENOTTY);
 	vop_close(f);
 	vop_close(r);
 	CHECK_EQ(reg(&b, "/r", "f", ETFS_REG), 0);
 	f = open_at(&b, "/r", O_RDWR);
 	REQUIRE(f);
-	CHECK_EQ(vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8), -ENOTTY);
+	CHECK_EQ(
+	    vop_ioctl(f->f_vp, f, BLKGETSIZE64, NULL, 0, &size, 8, &root_cred), -ENOTTY);
 	vop_close(f);
 }

@@ -35,7 +35,7 @@ static const struct timespec times[2] = {{1, 0}, {1, 0}};
 
 CALL(open_root, hc_open_root(s->tmp->path, O_PATH))
 CALL(open_beneath, hc_open_beneath(s->dir, "new", MAKE_FLAGS, 0600))
-CALL(access_search, hc_access_search(s->dir))
+CALL(open_tmpfile, hc_open_tmpfile(s->dir, O_RDWR, 0600))
 CALL(reopen, hc_reopen(s->file, O_RDWR))
 CALL(handle_get, hc_handle_get(s->file, &s->handle))
 CALL(handle_open, hc_handle_open(s->dir, s->handle, O_PATH))
@@ -82,7 +82,7 @@ CALL(own_mount_of, hc_own_mount_of("/", &num))
 static const struct {
 	const char *name;
 	long (*fn)(struct stage *s);
-} calls[] = {ROW(open_root), ROW(open_beneath), ROW(access_search), ROW(reopen),
+} calls[] = {ROW(open_root), ROW(open_beneath), ROW(open_tmpfile), ROW(reopen),
     ROW(handle_get), ROW(handle_open), ROW(stat), ROW(stat_beneath), ROW(chmod),
     ROW(chown), ROW(utimens), ROW(truncate), ROW(statvfs), ROW(size), ROW(pread),
     ROW(pwrite), ROW(preadv), ROW(pwritev), ROW(copy_range), ROW(fallocate), ROW(seek),

@@ -232,33 +232,6 @@ TEST(own_mount_is_refused)
 	in_child(own_mount, &t);
 }
 
-/* What may be searched is asked as whom the thread acts, not as whom it is. */
-TEST(search)
-{
-	REQUIRE(hc_init() == 0);
-	if (!hc_features()->hf_privileged)
-		SKIP("needs root");
-	AUTO_TMP t = tmp_new("/tmp");
-	CHECK_EQ(hc_chmod(t.fd, 0711), 0);
-	CHECK_EQ(hc_mkdir(t.fd, "d", 0700), 0);
-	AUTO_FD d = hc_open_beneath(t.fd, "d", O_PATH, 0);
-	AUTO_FD f = hc_open_beneath(t.fd, "f", O_CREAT | O_RDWR, 0777);
-	CHECK_EQ(hc_access_search(d), 0);
-	CHECK_EQ(hc_access_search(f), -ENOTDIR);
-	CHECK_EQ(hc_become(1234, 1234, 0), 0);
-	CHECK_EQ(hc_access_search(d), -EACCES);
-	CHECK_EQ(hc_access_search(t.fd), 0);
-	hc_unbecome();
-	CHECK_EQ(hc_chmod(d, 0604), 0);
-	CHECK_EQ(hc_become(1234, 1234, 0), 0);
-	CHECK_EQ(hc_access_search(d), -EACCES);
-	hc_unbecome();
-	CHECK_EQ(hc_chmod(d, 0601), 0);
-	CHECK_EQ(hc_become(1234, 1234, 0), 0);
-	CHECK_EQ(hc_access_search(d), 0);
-	hc_unbecome();
-}
-
 /* What the status file of this thread says after a word. */
 static void
 thread_status(const char *word, char *buf, size_t cap)

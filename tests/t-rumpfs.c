@@ -104,7 +104,7 @@ TEST(what_is_refused)
 	CHECK_EQ(vop_fallocate(f, NULL, 0, INT64_MAX, 2), -EFBIG);
 	CHECK_EQ(vop_fallocate(f, NULL, FALLOC_FL_COLLAPSE_RANGE, 0, 4096), -EOPNOTSUPP);
 	CHECK_EQ(vop_fallocate(f, NULL, FALLOC_FL_PUNCH_HOLE, 0, 4096), -EOPNOTSUPP);
-	CHECK_EQ(vop_ioctl(f, NULL, 1, NULL, 0, NULL, 0), -ENOTTY);
+	CHECK_EQ(vop_ioctl(f, NULL, 1, NULL, 0, NULL, 0, &t_cred), -ENOTTY);
 	CHECK(tree_check(w.root, false, NULL));
 }
 
@@ -390,8 +390,7 @@ TEST(xattrs)
 	CHECK_EQ(vop_listxattr(f, buf, sizeof(buf), &len), 0);
 	/* In the order they were made; replacing keeps the place. */
 	CHECK(memcmp(buf, "user.a\0trusted.overlay.opaque\0security.x", len) == 0);
-	CHECK_EQ(
-	    vop_setxattr(f, "system.posix_acl_access", "x", 1, 0, &t_cred), -EOPNOTSUPP);
+	CHECK_EQ(vop_setxattr(f, "system.nothing", "x", 1, 0, &t_cred), -EOPNOTSUPP);
 	CHECK_EQ(vop_setxattr(f, "user.big", big, 65537, 0, &t_cred), -E2BIG);
 	CHECK_EQ(vop_setxattr(f, "user.big", big, 65536, 0, &t_cred), 0);
 	CHECK(usage(&w).ru_size_used > 65536);

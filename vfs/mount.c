@@ -147,6 +147,32 @@ vfs_node_peek(struct vfs *v, uint64_t id)
 	return id == 1 ? vfs_root_peek(v) : slot_peek(&v->vfs_nodes, id);
 }
 
+static bool
+hold_node(void *obj)
+{
+	return vn_ref_live(obj);
+}
+
+struct vnode *
+vfs_node_get(struct vfs *v, uint64_t id)
+{
+	return id == 1 ? vn_ref(vfs_root_peek(v))
+	               : slot_hold(&v->vfs_nodes, id, hold_node);
+}
+
+struct vnode *
+vfs_parent_get(struct vnode *vp)
+{
+	struct vnode *up;
+
+	if (vp->v_type != VDIR)
+		return NULL;
+	lk_read(&vp->v_lock, LK_DIR);
+	up = vn_ref(vp->v_parent ? vp->v_parent : vp);
+	lk_unlock(&vp->v_lock, LK_DIR);
+	return up;
+}
+
 struct file *
 vfs_file_peek(struct vfs *v, uint64_t id)
 {

@@ -163,6 +163,11 @@ vfs_node_id(struct vfs *v, const struct vnode *vp)
 
 /* The vnode of a node id, lent (see vnode.h), or NULL: stale. */
 struct vnode *vfs_node_peek(struct vfs *v, uint64_t id);
+/* The same with a reference, for an id whose sender may hold no lookup. */
+struct vnode *vfs_node_get(struct vfs *v, uint64_t id);
+/* The directory above a directory, or at the top itself, with a reference; NULL for what is
+ * no directory: it may have many. */
+struct vnode *vfs_parent_get(struct vnode *vp);
 /* The open file of a handle, lent, or NULL. */
 struct file *vfs_file_peek(struct vfs *v, uint64_t id);
 

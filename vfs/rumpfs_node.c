@@ -166,15 +166,20 @@ rumpfs_node_alloc(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
 	}
 	rn->rn_btime_ns = rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
 	atomic_init(&rn->rn_atime_ns, rn->rn_btime_ns);
+	rn->rn_flags = rumpfs_flags_below(dir);
 	r = init_kind(rm, rn, mk);
 	if (r < 0)
 		goto free;
+	r = rumpfs_acl_inherit(rm, dir, rn, mk);
+	if (r < 0)
+		goto free_kind;
 	r = vn_init(&rn->rn_vn, &rm->rm_mnt, &rumpfs_vops, mk->vm_type);
 	if (r < 0)
 		goto free_kind;
 	*ret = rn;
 	return 0;
 free_kind:
+	rumpfs_xattrs_free(rm, rn);
 	if (mk->vm_type == VLNK)
 		drop_target(rm, rn);
 free:

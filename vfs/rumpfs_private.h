@@ -47,6 +47,8 @@ struct rumpfs_node {
 	_Atomic int64_t rn_atime_ns;       /* a: read without the lock's exclusive half */
 	int64_t rn_mtime_ns, rn_ctime_ns;  /* v */
 	int64_t rn_btime_ns;               /* c */
+	_Atomic uint32_t rn_flags;         /* a: FS_IMMUTABLE_FL … (chattr) */
+	bool rn_linkable;                  /* v: made without a name, may get one */
 	struct rxattr *rn_xattrs;          /* v */
 	union {
 		struct {
@@ -127,5 +129,26 @@ int rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_
 int rumpfs_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
 int rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
 void rumpfs_xattrs_free(struct rumpfs_mount *rm, struct rumpfs_node *rn);
+/* A new node of this type in dir (or NULL): its mode by the umask, or its ACLs by the
+ * directory's default one.  0, -ENOMEM, -ENOSPC; then some may be there, to be freed. */
+int rumpfs_acl_inherit(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
+    struct rumpfs_node *rn, const struct vmake *mk);
+/* The mode has been set: the ACL follows. */
+void rumpfs_acl_chmod(struct rumpfs_node *rn);
+
+/* rumpfs_flags.c: 0, or -EPERM by the nodes' flags. */
+int rumpfs_may_add(const struct rumpfs_node *dir);
+int rumpfs_may_take(const struct rumpfs_node *dir, const struct rumpfs_node *rn);
+int rumpfs_may_change(const struct rumpfs_node *rn);
+int rumpfs_may_rename(const struct vrename *v);
+int rumpfs_may_open(const struct rumpfs_node *rn, int flags);
+int rumpfs_may_setattr(
+    const struct rumpfs_node *rn, const struct file *f, const struct vattr_set *vs);
+int rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode);
+bool rumpfs_keeps_atime(const struct rumpfs_node *rn);
+/* What is handed down to a new node in dir, or NULL. */
+uint32_t rumpfs_flags_below(const struct rumpfs_node *dir);
+int rumpfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
+    size_t in_len, void *out, size_t out_len, const struct cred *cr);
 
 #endif

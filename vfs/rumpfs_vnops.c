@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -100,19 +101,23 @@ rumpfs_setattr(
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	int64_t now = rumpfs_now_ns();
+	int r = rumpfs_may_setattr(rn, f, vs);
 
-	(void)f;
 	(void)cr;
+	if (r < 0)
+		return r;
 	/* The only part that can fail comes first. */
 	if (vs->vs_valid & VS_SIZE) {
-		int r = rdata_truncate(rumpfs_mount_of(vp), &rn->rn_data, vs->vs_size);
+		r = rdata_truncate(rumpfs_mount_of(vp), &rn->rn_data, vs->vs_size);
 
 		if (r < 0)
 			return r;
 		rn->rn_mtime_ns = now;
 	}
-	if (vs->vs_valid & VS_MODE)
+	if (vs->vs_valid & VS_MODE) {
 		rn->rn_mode = vs->vs_mode & 07777;
+		rumpfs_acl_chmod(rn);
+	}
 	if (vs->vs_valid & VS_UID)
 		rn->rn_uid = vs->vs_uid;
 	if (vs->vs_valid & VS_GID)
@@ -186,7 +191,9 @@ rumpfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 		return -ENOENT;
 	if (dirtab_find(&dir->rn_dir.tab, n))
 		return -EEXIST;
-	r = dirtab_reserve(&dir->rn_dir.tab, n, &spare);
+	r = rumpfs_may_add(dir);
+	if (r == 0)
+		r = dirtab_reserve(&dir->rn_dir.tab, n, &spare);
 	if (r < 0)
 		return r;
 	r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
@@ -204,29 +211,56 @@ rumpfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 }
 
 static int
+rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
+    const struct cred *cr, struct file *f, struct vnode **ret_vp)
+{
+	struct rumpfs_node *dir = rumpfs_node_of(dvp), *rn;
+	int r = is_dead(dir) ? -ENOENT : rumpfs_may_add(dir);
+
+	(void)f;
+	if (r == 0)
+		r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
+	if (r < 0)
+		return r;
+	rn->rn_nlink = 0;
+	rn->rn_linkable = !(flags & O_EXCL);
+	*ret_vp = &rn->rn_vn;
+	return 0;
+}
+
+static int
 rumpfs_link(
     struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr)
 {
 	struct rumpfs_node *dir = rumpfs_node_of(dvp), *rn = rumpfs_node_of(vp);
 	struct dirent_node *spare;
+	bool first = rn->rn_nlink == 0;
 	int r;
 
 	(void)cr;
-	if (is_dead(dir) || rn->rn_nlink == 0)
+	if (is_dead(dir) || (first && !rn->rn_linkable))
 		return -ENOENT;
 	if (rn->rn_nlink == UINT32_MAX)
 		return -EMLINK;
 	if (dirtab_find(&dir->rn_dir.tab, n))
 		return -EEXIST;
-	if (!rumpfs_count_node(rumpfs_mount_of(vp)))
+	r = rumpfs_may_add(dir);
+	if (r == 0)
+		r = rumpfs_may_change(rn);
+	if (r < 0)
+		return r;
+	/* The first name comes with the node. */
+	if (!first && !rumpfs_count_node(rumpfs_mount_of(vp)))
 		return -ENOSPC;
 	r = dirtab_reserve(&dir->rn_dir.tab, n, &spare);
 	if (r < 0) {
-		rumpfs_uncount_node(rumpfs_mount_of(vp));
+		if (!first)
+			rumpfs_uncount_node(rumpfs_mount_of(vp));
 		return r;
 	}
 	vn_ref(vp);
 	enter(dir, spare, rn);
+	rn->rn_linkable = false;
 	rn->rn_nlink++;
 	rn->rn_ctime_ns = rumpfs_now_ns();
 	touch_dir(dir, rn->rn_ctime_ns);
@@ -247,10 +281,14 @@ rumpfs_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr)
 	struct rumpfs_node *dir = rumpfs_node_of(dvp), *rn;
 	struct dirent_node *de = dirtab_find(&dir->rn_dir.tab, n);
 	int64_t now = rumpfs_now_ns();
+	int r;
 
 	(void)cr;
 	if (!de)
 		return -ENOENT;
+	r = rumpfs_may_take(dir, value_of(de));
+	if (r < 0)
+		return r;
 	if (value_of(de)->rn_vn.v_type == VDIR)
 		return -EISDIR;
 	rn = leave(dir, de);
@@ -286,6 +324,9 @@ rumpfs_rmdir(struct vnode *dvp, const struct name *n, const struct cred *cr)
 	if (!de)
 		return -ENOENT;
 	rn = value_of(de);
+	r = rumpfs_may_take(dir, rn);
+	if (r < 0)
+		return r;
 	if (rn->rn_vn.v_type != VDIR)
 		return -ENOTDIR;
 	lk_write(&rn->rn_vn.v_lock, LK_DIR);
@@ -405,8 +446,10 @@ rumpfs_rename(const struct vrename *v)
 	struct dirent_node *spare;
 	struct vnode *old;
 	int64_t now = rumpfs_now_ns();
-	int r;
+	int r = rumpfs_may_rename(v);
 
+	if (r < 0)
+		return r;
 	if (v->rn_flags & RENAME_EXCHANGE)
 		return exchange(v);
 	if (is_dead(rumpfs_node_of(v->rn_tdvp)))
@@ -436,11 +479,12 @@ static int
 rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 {
 	static const struct vattr_set empty = {.vs_valid = VS_SIZE};
+	int r;
 
-	(void)f;
-	if (vp->v_type == VREG && (flags & O_TRUNC))
-		return vop_setattr(vp, NULL, &empty, cr);
-	return 0;
+	r = rumpfs_may_open(rumpfs_node_of(vp), flags);
+	if (r == 0 && vp->v_type == VREG && (flags & O_TRUNC))
+		r = vop_setattr(vp, f, &empty, cr);
+	return r;
 }
 
 /* As with relatime: only where it says something that mtime and ctime do not, or once a
@@ -450,6 +494,8 @@ touch_atime(struct rumpfs_node *rn)
 {
 	int64_t now, at = atomic_load_explicit(&rn->rn_atime_ns, memory_order_relaxed);
 
+	if (rumpfs_keeps_atime(rn))
+		return;
 	if (at > rn->rn_mtime_ns && at > rn->rn_ctime_ns) {
 		now = rumpfs_now_ns();
 		if (now - at < 86400ll * 1000000000)
@@ -479,6 +525,9 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	int r;
 
 	(void)f;
+	/* A file opened to append cannot be kept by the kernel from ceasing to. */
+	if (!u->uio_append && (rn->rn_flags & FS_APPEND_FL))
+		return -EPERM;
 	if (u->uio_append)
 		u->uio_off = rn->rn_data.rd_size;
 	if (u->uio_len > INT64_MAX - u->uio_off)
@@ -496,7 +545,9 @@ rumpfs_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint6
 	int r;
 
 	(void)f;
-	r = rdata_fallocate(rumpfs_mount_of(vp), &rn->rn_data, mode, off, len);
+	r = rumpfs_may_fallocate(rn, mode);
+	if (r == 0)
+		r = rdata_fallocate(rumpfs_mount_of(vp), &rn->rn_data, mode, off, len);
 	if (r == 0)
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
 	return r;
@@ -588,6 +639,7 @@ const struct vops rumpfs_vops = {
     .setattr = rumpfs_setattr,
     .readlink = rumpfs_readlink,
     .make = rumpfs_make,
+    .tmpfile = rumpfs_tmpfile,
     .link = rumpfs_link,
     .unlink = rumpfs_unlink,
     .rmdir = rumpfs_rmdir,
@@ -602,6 +654,7 @@ const struct vops rumpfs_vops = {
     .setxattr = rumpfs_setxattr,
     .listxattr = rumpfs_listxattr,
     .removexattr = rumpfs_removexattr,
+    .ioctl = rumpfs_ioctl,
     .statfs = rumpfs_statfs,
     .reclaim = rumpfs_reclaim,
     .dissolve = rumpfs_dissolve,

@@ -1,14 +1,18 @@
 /*
  * Extended attributes of in-memory nodes: a short list per node.
  *
- * Who may touch which namespace is the kernel's business.  ACLs (system.*) are not kept.
- * Names and values count against the mount's size.
+ * Who may touch which namespace is the kernel's business.  ACLs are kept among them; what
+ * they say of the mode is taken from them as they are set, and the kernel, which enforces
+ * them, reads the rest.  Names and values count against the mount's size.
  */
 #include "vfs/rumpfs_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+
+#include "vfs/acl.h"
 
 /* As in linux/limits.h, which the kernel has checked for its own callers. */
 #define VALUE_MAX 65536u
@@ -22,7 +26,7 @@ known_namespace(const char *name)
 	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
 			return name[strlen(prefixes[i])] != '\0';
-	return false;
+	return acl_is_name(name);
 }
 
 static struct rxattr **
@@ -76,28 +80,12 @@ rumpfs_getxattr(
 	return 0;
 }
 
-int
-rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
-    int flags, const struct cred *cr)
+/* Puts x in the place of what is at *at, or at the end. */
+static int
+put(struct rumpfs_mount *rm, struct rxattr **at, struct rxattr *x)
 {
-	struct rumpfs_node *rn = rumpfs_node_of(vp);
-	struct rumpfs_mount *rm = rumpfs_mount_of(vp);
-	struct rxattr **at, *old, *x;
+	struct rxattr *old = *at;
 
-	(void)cr;
-	if (!known_namespace(name))
-		return -EOPNOTSUPP;
-	if (strlen(name) > NAME_MAX_)
-		return -ERANGE;
-	if (size > VALUE_MAX)
-		return -E2BIG;
-	at = find(rn, name);
-	old = *at;
-	if (old && (flags & XATTR_CREATE))
-		return -EEXIST;
-	if (!old && (flags & XATTR_REPLACE))
-		return -ENODATA;
-	x = xattr_new(name, value, size);
 	if (!x)
 		return -ENOMEM;
 	if (!rumpfs_reserve(rm, cost(x))) {
@@ -110,8 +98,77 @@ rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t si
 		rumpfs_unreserve(rm, cost(old));
 		free(old);
 	}
+	return 0;
+}
+
+static void
+drop(struct rumpfs_mount *rm, struct rxattr **at)
+{
+	struct rxattr *x = *at;
+
+	if (!x)
+		return;
+	*at = x->rx_next;
+	rumpfs_unreserve(rm, cost(x));
+	free(x);
+}
+
+static int
+set_acl(struct vnode *vp, const char *name, const void *value, size_t size, int flags)
+{
+	struct rumpfs_node *rn = rumpfs_node_of(vp);
+	struct rumpfs_mount *rm = rumpfs_mount_of(vp);
+	bool access = strcmp(name, ACL_ACCESS) == 0, empty;
+	uint32_t mode = rn->rn_mode;
+	int r = acl_check(value, size, &empty);
+
+	if (r < 0)
+		return r;
+	if (vp->v_type == VLNK)
+		return -EOPNOTSUPP;
+	if (!access && vp->v_type != VDIR)
+		return empty ? 0 : -EACCES;
+	if (!empty && (!access || acl_to_mode(value, size, &mode)))
+		r = put(rm, find(rn, name), xattr_new(name, value, size));
+	else
+		drop(rm, find(rn, name));
+	if (r < 0)
+		return r;
+	if (flags & XATTR_KILL_SGID)
+		mode &= ~(uint32_t)S_ISGID;
+	rn->rn_mode = mode;
 	rn->rn_ctime_ns = rumpfs_now_ns();
 	return 0;
+}
+
+int
+rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
+    int flags, const struct cred *cr)
+{
+	struct rumpfs_node *rn = rumpfs_node_of(vp);
+	struct rxattr **at;
+	int r = rumpfs_may_change(rn);
+
+	(void)cr;
+	if (!known_namespace(name))
+		return -EOPNOTSUPP;
+	if (r < 0)
+		return r;
+	if (acl_is_name(name))
+		return set_acl(vp, name, value, size, flags);
+	if (strlen(name) > NAME_MAX_)
+		return -ERANGE;
+	if (size > VALUE_MAX)
+		return -E2BIG;
+	at = find(rn, name);
+	if (*at && (flags & XATTR_CREATE))
+		return -EEXIST;
+	if (!*at && (flags & XATTR_REPLACE))
+		return -ENODATA;
+	r = put(rumpfs_mount_of(vp), at, xattr_new(name, value, size));
+	if (r == 0)
+		rn->rn_ctime_ns = rumpfs_now_ns();
+	return r;
 }
 
 int
@@ -136,30 +193,62 @@ int
 rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
-	struct rxattr **at, *x;
+	struct rxattr **at = find(rn, name);
+	int r = rumpfs_may_change(rn);
 
 	(void)cr;
 	if (!known_namespace(name))
 		return -EOPNOTSUPP;
-	at = find(rn, name);
-	x = *at;
-	if (!x)
-		return -ENODATA;
-	*at = x->rx_next;
-	rumpfs_unreserve(rumpfs_mount_of(vp), cost(x));
-	free(x);
+	if (r < 0)
+		return r;
+	/* That there is no ACL is no error. */
+	if (!*at)
+		return acl_is_name(name) ? 0 : -ENODATA;
+	drop(rumpfs_mount_of(vp), at);
 	rn->rn_ctime_ns = rumpfs_now_ns();
 	return 0;
+}
+
+int
+rumpfs_acl_inherit(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
+    struct rumpfs_node *rn, const struct vmake *mk)
+{
+	const struct rxattr *d =
+	    dir ? *find((struct rumpfs_node *)(uintptr_t)dir, ACL_DEFAULT) : NULL;
+	struct rxattr *a;
+	int r = 0;
+
+	if (mk->vm_type == VLNK)
+		return 0;
+	if (!d) {
+		rn->rn_mode &= ~mk->vm_umask;
+		return 0;
+	}
+	a = xattr_new(ACL_ACCESS, d->rx_value, d->rx_len);
+	if (!a)
+		return -ENOMEM;
+	if (acl_inherit(a->rx_value, a->rx_len, &rn->rn_mode))
+		r = put(rm, find(rn, ACL_ACCESS), a);
+	else
+		free(a);
+	if (r == 0 && mk->vm_type == VDIR)
+		r = put(rm, find(rn, ACL_DEFAULT),
+		    xattr_new(ACL_DEFAULT, d->rx_value, d->rx_len));
+	return r;
+}
+
+void
+rumpfs_acl_chmod(struct rumpfs_node *rn)
+{
+	struct rxattr *a = *find(rn, ACL_ACCESS);
+
+	if (a)
+		acl_chmod(a->rx_value, a->rx_len, rn->rn_mode);
 }
 
 void
 rumpfs_xattrs_free(struct rumpfs_mount *rm, struct rumpfs_node *rn)
 {
-	struct rxattr *x;
-
-	while ((x = rn->rn_xattrs)) {
-		rn->rn_xattrs = x->rx_next;
-		rumpfs_unreserve(rm, cost(x));
-		free(x);
-	}
+	while (rn->rn_xattrs)
+		drop(rm, &rn->rn_xattrs);
 }

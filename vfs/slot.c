@@ -179,6 +179,19 @@ slot_peek(const struct slots *t, uint64_t id)
 	return obj;
 }
 
+void *
+slot_hold(struct slots *t, uint64_t id, bool (*hold)(void *obj))
+{
+	void *obj;
+
+	lk_mutex(&t->st_mtx, LK_LEAF);
+	obj = slot_peek(t, id);
+	if (obj && !hold(obj))
+		obj = NULL;
+	lk_mutex_unlock(&t->st_mtx, LK_LEAF);
+	return obj;
+}
+
 void
 slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg)
 {

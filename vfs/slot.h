@@ -62,6 +62,10 @@ void slot_release(struct slots *t, uint64_t id);
 /* The object, or NULL for an id that is not in use (any more). */
 void *slot_peek(const struct slots *t, uint64_t id);
 
+/* The same for an id that may be released at any moment: hold() is called with the object
+ * before that can happen, under a lock of rank LEAF, and says whether it can still be had. */
+void *slot_hold(struct slots *t, uint64_t id, bool (*hold)(void *obj));
+
 /* Calls fn for every object; nothing may be added meanwhile, but objects may be released. */
 void slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg);
 

@@ -3,7 +3,8 @@
  *
  * Each wrapper checks, in the order Linux does, what the kernel cannot have checked for
  * us or what must hold for other callers too; takes the locks of the op's row; calls;
- * traces. Directory listing and attachments are in vop_dir.c, rename in rename.c.
+ * traces. Open files are in vop_open.c, directory listing and attachments in vop_dir.c,
+ * rename in rename.c.
  */
 #include "vfs/vop.h"
 
@@ -12,47 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "vfs/trace.h"
+#include "vfs/vop_private.h"
 
 /* How often a look-up brings attachments along before it gives up. */
 #define REBIND_TRIES 16
-
-#define ID(vp) ((unsigned long long)(vp)->v_id)
-
-/* The guards of a row: v_lock, if the file system wants it. */
-static void
-lock_shared(struct vnode *vp)
-{
-	if (vp->v_op->vo_flags & VOPS_LOCKED)
-		lk_read(&vp->v_lock, vn_rank(vp));
-}
-
-static void
-lock_excl(struct vnode *vp)
-{
-	if (vp->v_op->vo_flags & VOPS_LOCKED)
-		lk_write(&vp->v_lock, vn_rank(vp));
-}
-
-static void
-unlock(struct vnode *vp)
-{
-	if (vp->v_op->vo_flags & VOPS_LOCKED)
-		lk_unlock(&vp->v_lock, vn_rank(vp));
-}
-
-static bool
-rdonly(const struct vnode *vp)
-{
-	return atomic_load_explicit(&vp->v_mount->mnt_flags, memory_order_relaxed) &
-	       MNT_RDONLY;
-}
-
-static bool
-has_shadow(const struct vnode *vp)
-{
-	return atomic_load_explicit(&vp->v_shadow, memory_order_relaxed) != NULL;
-}
 
 int
 vop_lookup_plain(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
@@ -64,9 +28,9 @@ vop_lookup_plain(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 	else if (has_shadow(dvp))
 		r = shadow_lookup(dvp, n, ret_vp);
 	if (r == -ENODATA) {
-		lock_shared(dvp);
+		vop_lock_shared(dvp);
 		r = dvp->v_op->lookup(dvp, n, ret_vp);
-		unlock(dvp);
+		vop_unlock(dvp);
 	}
 	return r;
 }
@@ -146,9 +110,9 @@ vop_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 {
 	int r;
 
-	lock_shared(vp);
+	vop_lock_shared(vp);
 	r = vp->v_op->getattr(vp, f, ret);
-	unlock(vp);
+	vop_unlock(vp);
 	/* A link count of 1 says that the file system does not count subdirectories. */
 	if (r == 0 && vp->v_type == VDIR && has_shadow(vp) && ret->va_nlink > 1)
 		ret->va_nlink += shadow_ndirs(vp);
@@ -169,9 +133,9 @@ vop_setattr(
 	} else if ((vs->vs_valid & VS_SIZE) && vs->vs_size > INT64_MAX) {
 		r = -EFBIG;
 	} else {
-		lock_excl(vp);
+		vop_lock_excl(vp);
 		r = vp->v_op->setattr(vp, f, vs, cr);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("setattr node=%llu valid=%#x = %d", ID(vp), vs->vs_valid, r);
 	return r;
@@ -183,17 +147,17 @@ vop_readlink(struct vnode *vp, char *buf, size_t cap, size_t *ret_len)
 	int r = -EINVAL;
 
 	if (vp->v_type == VLNK && vp->v_op->readlink) {
-		lock_shared(vp);
+		vop_lock_shared(vp);
 		r = vp->v_op->readlink(vp, buf, cap, ret_len);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("readlink node=%llu = %d", ID(vp), r);
 	return r;
 }
 
 /* May this name be made in dvp? */
-static int
-may_create(struct vnode *dvp, const struct name *n)
+int
+vop_may_create(struct vnode *dvp, const struct name *n)
 {
 	int r;
 
@@ -220,19 +184,19 @@ may_remove(struct vnode *dvp, const struct name *n)
 	return rdonly(dvp) ? -EROFS : 0;
 }
 
-static int
-make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
+int
+vop_make_plain(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     const struct cred *cr, struct vnode **ret_vp)
 {
-	int r = may_create(dvp, n);
+	int r = vop_may_create(dvp, n);
 
 	if (r < 0)
 		return r;
 	if (!dvp->v_op->make)
 		return -EPERM;
-	lock_excl(dvp);
+	vop_lock_excl(dvp);
 	r = dvp->v_op->make(dvp, n, mk, cr, ret_vp);
-	unlock(dvp);
+	vop_unlock(dvp);
 	return r;
 }
 
@@ -240,209 +204,28 @@ int
 vop_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     const struct cred *cr, struct vnode **ret_vp)
 {
-	int r = make(dvp, n, mk, cr, ret_vp);
+	int r = vop_make_plain(dvp, n, mk, cr, ret_vp);
 
 	TRACE("make dir=%llu \"%s\" mode=%o = %d node=%llu", ID(dvp), n->n_ptr,
 	    vtype_to_ifmt(mk->vm_type) | mk->vm_mode, r, r == 0 ? ID(*ret_vp) : 0);
 	return r;
 }
 
-/* An open file with an id, its vnode not yet opened. */
-static int
-file_new(struct vnode *vp, int flags, struct file **ret_f)
-{
-	struct file *f = calloc(1, sizeof(*f));
-	int r;
-
-	if (!f)
-		return -ENOMEM;
-	f->f_flags = flags;
-	f->f_fd = -1;
-	r = slot_new(&vp->v_mount->mnt_vfs->vfs_files, f, &f->f_id);
-	if (r < 0) {
-		free(f);
-		return r;
-	}
-	f->f_vp = vn_ref(vp);
-	*ret_f = f;
-	return 0;
-}
-
-static void
-file_free(struct file *f)
-{
-	struct vnode *vp = f->f_vp;
-
-	slot_release(&vp->v_mount->mnt_vfs->vfs_files, f->f_id);
-	free(f->f_scan);
-	free(f);
-	vn_unref(vp);
-}
-
-static int
-open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
-{
-	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
-	struct file *f;
-	int r;
-
-	if (vp->v_type == VDIR && writes)
-		return -EISDIR;
-	if (vp->v_type != VREG && vp->v_type != VDIR)
-		return -ENXIO;
-	if (writes && rdonly(vp))
-		return -EROFS;
-	r = file_new(vp, flags, &f);
-	if (r < 0)
-		return r;
-	r = vp->v_op->open ? vp->v_op->open(vp, flags, cr, f) : 0;
-	if (r < 0)
-		file_free(f);
-	else
-		*ret_f = f;
-	return r;
-}
-
-int
-vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
-{
-	int r = open_file(vp, flags, cr, ret_f);
-
-	TRACE("open node=%llu flags=%#x = %d file=%llu", ID(vp), (unsigned)flags, r,
-	    r == 0 ? (unsigned long long)(*ret_f)->f_id : 0);
-	return r;
-}
-
-/* The file is there already: O_CREAT opens it. */
-static int
-create_existing(struct vnode *dvp, const struct name *n, int flags, const struct cred *cr,
-    struct vnode **ret_vp, struct file **ret_f)
-{
-	struct vnode *vp;
-	int r = vop_lookup(dvp, n, &vp);
-
-	if (r < 0)
-		return r;
-	if (vp->v_type == VDIR)
-		r = -EISDIR;
-	else if (vp->v_type != VREG)
-		r = -ESTALE; /* the kernel looks again and does what that kind needs */
-	else
-		r = open_file(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
-	if (r < 0)
-		vn_unref(vp);
-	else
-		*ret_vp = vp;
-	return r;
-}
-
-/* The file system's own create, which opens as it makes. */
-static int
-create_native(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
-    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
-{
-	struct file *f;
-	struct vnode *vp;
-	int r = file_new(dvp, flags, &f);
-
-	if (r < 0)
-		return r;
-	lock_excl(dvp);
-	r = dvp->v_op->create(dvp, n, mk, flags, cr, f, &vp);
-	unlock(dvp);
-	if (r < 0) {
-		file_free(f);
-		return r;
-	}
-	vn_unref(f->f_vp);
-	f->f_vp = vn_ref(vp);
-	*ret_vp = vp;
-	*ret_f = f;
-	return 0;
-}
-
-/* make, then open.  The open file is there first: then only the file system's own open
- * can fail once the name is there, and a file system where it can has its own create. */
-static int
-create_made(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
-    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
-{
-	struct file *f;
-	struct vnode *vp = NULL;
-	int r;
-
-	flags &= ~(O_CREAT | O_EXCL | O_TRUNC);
-	r = file_new(dvp, flags, &f);
-	if (r < 0)
-		return r;
-	r = make(dvp, n, mk, cr, &vp);
-	if (r == 0) {
-		vn_unref(f->f_vp);
-		f->f_vp = vn_ref(vp);
-		r = vp->v_op->open ? vp->v_op->open(vp, flags, cr, f) : 0;
-	}
-	if (r < 0) {
-		file_free(f);
-		vn_unref_p(&vp);
-		return r;
-	}
-	*ret_vp = vp;
-	*ret_f = f;
-	return 0;
-}
-
-static int
-create(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
-    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
-{
-	int r = may_create(dvp, n);
-
-	if (r == 0 && dvp->v_op->create)
-		return create_native(dvp, n, mk, flags, cr, ret_vp, ret_f);
-	if (r == 0)
-		r = create_made(dvp, n, mk, flags, cr, ret_vp, ret_f);
-	if ((r == -EEXIST || r == -EROFS) && !(flags & O_EXCL)) {
-		int e = create_existing(dvp, n, flags, cr, ret_vp, ret_f);
-		/* It has gone again since: the name must be looked up anew. */
-		if (e == -ENOENT)
-			e = r == -EROFS ? -EROFS : -ESTALE;
-		return e;
-	}
-	return r;
-}
-
-int
-vop_create(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
-    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
-{
-	struct vnode *vp = NULL;
-	struct file *f = NULL;
-	int r = create(dvp, n, mk, flags, cr, &vp, &f);
-
-	if (r == 0) {
-		*ret_vp = vp;
-		*ret_f = f;
-	}
-	TRACE("create dir=%llu \"%s\" mode=%o flags=%#x = %d node=%llu", ID(dvp),
-	    n->n_ptr, mk->vm_mode, (unsigned)flags, r, r == 0 ? ID(vp) : 0);
-	return r;
-}
-
 int
 vop_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr)
 {
-	int r = may_create(dvp, n);
+	int r = vop_may_create(dvp, n);
 
 	if (r == 0 && vp->v_mount != dvp->v_mount)
 		r = -EXDEV;
 	if (r == 0 && (vp->v_type == VDIR || !dvp->v_op->link))
 		r = -EPERM;
 	if (r == 0) {
-		lock_excl(dvp);
-		lock_excl(vp);
+		vop_lock_excl(dvp);
+		vop_lock_excl(vp);
 		r = dvp->v_op->link(vp, dvp, n, cr);
-		unlock(vp);
-		unlock(dvp);
+		vop_unlock(vp);
+		vop_unlock(dvp);
 	}
 	TRACE("link node=%llu dir=%llu \"%s\" = %d", ID(vp), ID(dvp), n->n_ptr, r);
 	return r;
@@ -456,9 +239,9 @@ vop_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr)
 	if (r == 0 && !dvp->v_op->unlink)
 		r = -EPERM;
 	if (r == 0) {
-		lock_excl(dvp);
+		vop_lock_excl(dvp);
 		r = dvp->v_op->unlink(dvp, n, cr);
-		unlock(dvp);
+		vop_unlock(dvp);
 	}
 	TRACE("unlink dir=%llu \"%s\" = %d", ID(dvp), n->n_ptr, r);
 	return r;
@@ -490,21 +273,12 @@ vop_rmdir(struct vnode *dvp, const struct name *n, const struct cred *cr)
 	if (r == 0 && !dvp->v_op->rmdir)
 		r = -EPERM;
 	if (r == 0) {
-		lock_excl(dvp);
+		vop_lock_excl(dvp);
 		r = dvp->v_op->rmdir(dvp, n, cr);
-		unlock(dvp);
+		vop_unlock(dvp);
 	}
 	TRACE("rmdir dir=%llu \"%s\" = %d", ID(dvp), n->n_ptr, r);
 	return r;
-}
-
-void
-vop_close(struct file *f)
-{
-	TRACE("close node=%llu file=%llu", ID(f->f_vp), (unsigned long long)f->f_id);
-	if (f->f_vp->v_op->close)
-		f->f_vp->v_op->close(f);
-	file_free(f);
 }
 
 int
@@ -524,9 +298,9 @@ vop_read(struct vnode *vp, struct file *f, struct uio *u)
 	if (vp->v_type == VDIR) {
 		r = -EISDIR;
 	} else if (vp->v_op->read) {
-		lock_shared(vp);
+		vop_lock_shared(vp);
 		r = vp->v_op->read(vp, f, u);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("read node=%llu off=%llu len=%zu = %d done=%zu", ID(vp),
 	    (unsigned long long)u->uio_off, u->uio_len, r, u->uio_done);
@@ -543,9 +317,9 @@ vop_write(struct vnode *vp, struct file *f, struct uio *u)
 	} else if (u->uio_off > INT64_MAX || u->uio_len > INT64_MAX - u->uio_off) {
 		r = -EFBIG;
 	} else if (vp->v_type == VREG && vp->v_op->write) {
-		lock_excl(vp);
+		vop_lock_excl(vp);
 		r = vp->v_op->write(vp, f, u);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("write node=%llu off=%llu len=%zu = %d done=%zu", ID(vp),
 	    (unsigned long long)u->uio_off, u->uio_len, r, u->uio_done);
@@ -573,9 +347,9 @@ vop_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t
 	} else if (off > INT64_MAX || len > INT64_MAX - off) {
 		r = -EFBIG;
 	} else if (vp->v_type == VREG && vp->v_op->fallocate) {
-		lock_excl(vp);
+		vop_lock_excl(vp);
 		r = vp->v_op->fallocate(vp, f, mode, off, len);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("fallocate node=%llu mode=%#x off=%llu len=%llu = %d", ID(vp),
 	    (unsigned)mode, (unsigned long long)off, (unsigned long long)len, r);
@@ -589,12 +363,32 @@ vop_seek(struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *r
 
 	if (vp->v_type == VREG && vp->v_op->seek &&
 	    (whence == SEEK_DATA || whence == SEEK_HOLE)) {
-		lock_shared(vp);
+		vop_lock_shared(vp);
 		r = vp->v_op->seek(vp, f, off, whence, ret_off);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("seek node=%llu off=%llu whence=%d = %d", ID(vp), (unsigned long long)off,
 	    whence, r);
+	return r;
+}
+
+int
+vop_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
+    size_t len, size_t *ret_done)
+{
+	struct vnode *in = from->f_vp, *out = to->f_vp;
+	int r = -EOPNOTSUPP;
+
+	if (rdonly(out))
+		r = -EROFS;
+	else if (off > INT64_MAX || to_off > INT64_MAX || len > INT64_MAX - to_off)
+		r = -EFBIG;
+	else if (in->v_type != VREG || out->v_type != VREG)
+		r = -EINVAL;
+	else if (in->v_op->copy_range && in->v_op->copy_range == out->v_op->copy_range)
+		r = in->v_op->copy_range(from, off, to, to_off, len, ret_done);
+	TRACE("copy_range node=%llu off=%llu node=%llu off=%llu len=%zu = %d", ID(in),
+	    (unsigned long long)off, ID(out), (unsigned long long)to_off, len, r);
 	return r;
 }
 
@@ -604,9 +398,9 @@ vop_getxattr(struct vnode *vp, const char *name, void *buf, size_t size, size_t 
 	int r = -EOPNOTSUPP;
 
 	if (vp->v_op->getxattr) {
-		lock_shared(vp);
+		vop_lock_shared(vp);
 		r = vp->v_op->getxattr(vp, name, buf, size, ret_len);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("getxattr node=%llu %s = %d", ID(vp), name, r);
 	return r;
@@ -621,9 +415,9 @@ vop_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
 	if (rdonly(vp)) {
 		r = -EROFS;
 	} else if (vp->v_op->setxattr) {
-		lock_excl(vp);
+		vop_lock_excl(vp);
 		r = vp->v_op->setxattr(vp, name, value, size, flags, cr);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("setxattr node=%llu %s len=%zu = %d", ID(vp), name, size, r);
 	return r;
@@ -635,9 +429,9 @@ vop_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len)
 	int r = 0;
 
 	if (vp->v_op->listxattr) {
-		lock_shared(vp);
+		vop_lock_shared(vp);
 		r = vp->v_op->listxattr(vp, buf, size, ret_len);
-		unlock(vp);
+		vop_unlock(vp);
 	} else {
 		*ret_len = 0;
 	}
@@ -653,9 +447,9 @@ vop_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 	if (rdonly(vp)) {
 		r = -EROFS;
 	} else if (vp->v_op->removexattr) {
-		lock_excl(vp);
+		vop_lock_excl(vp);
 		r = vp->v_op->removexattr(vp, name, cr);
-		unlock(vp);
+		vop_unlock(vp);
 	}
 	TRACE("removexattr node=%llu %s = %d", ID(vp), name, r);
 	return r;
@@ -663,12 +457,12 @@ vop_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 
 int
 vop_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in, size_t in_len,
-    void *out, size_t out_len)
+    void *out, size_t out_len, const struct cred *cr)
 {
 	int r = -ENOTTY;
 
 	if (vp->v_op->ioctl)
-		r = vp->v_op->ioctl(vp, f, cmd, in, in_len, out, out_len);
+		r = vp->v_op->ioctl(vp, f, cmd, in, in_len, out, out_len, cr);
 	TRACE("ioctl node=%llu cmd=%#x = %d", ID(vp), cmd, r);
 	return r;
 }

@@ -18,6 +18,7 @@
  *   readlink     vp shared                   EINVAL                             EINVAL
  *   make         dvp exclusive               EEXIST ENOSPC ENAMETOOLONG ENOENT  EPERM
  *   create       dvp exclusive               as make; ESTALE                    make, open
+ *   tmpfile      dvp shared                  ENOSPC ENOENT EOPNOTSUPP           EOPNOTSUPP
  *   link         dvp exclusive, then vp      EEXIST EMLINK ENOENT EPERM         EPERM
  *   unlink       dvp exclusive               ENOENT EISDIR                      EPERM
  *   rmdir        dvp exclusive               ENOENT ENOTDIR ENOTEMPTY           EPERM
@@ -30,12 +31,13 @@
  *   fsync        none                        EIO ENOSPC                         succeeds
  *   fallocate    vp exclusive                EOPNOTSUPP ENOSPC EFBIG            EOPNOTSUPP
  *   seek         vp shared                   ENXIO EINVAL                       EINVAL
+ *   copy_range   none                        EOPNOTSUPP EXDEV ENOSPC EFBIG      EOPNOTSUPP
  *   readdir      dvp shared                  ESTALE                             ENOTDIR
  *   getxattr     vp shared                   ENODATA ERANGE EOPNOTSUPP          EOPNOTSUPP
  *   setxattr     vp exclusive                EEXIST ENODATA ENOSPC E2BIG        EOPNOTSUPP
  *   listxattr    vp shared                   ERANGE                             empty list
  *   removexattr  vp exclusive                ENODATA                            EOPNOTSUPP
- *   ioctl        none                        ENOTTY                             ENOTTY
+ *   ioctl        none                        ENOTTY EOPNOTSUPP                  ENOTTY
  *   statfs       none                                                           –
  *
  * Behaviour is that of the Linux system call of the same name on tmpfs; where a row of
@@ -56,9 +58,10 @@
 /* What make and create are to make. */
 struct vmake {
 	enum vtype vm_type;
-	uint32_t vm_mode;      /* permission bits, umask already applied */
+	uint32_t vm_mode;      /* permission bits, as asked for */
 	uint64_t vm_rdev;      /* VCHR and VBLK: dev_t */
 	const char *vm_target; /* VLNK: 1 to 4095 bytes and a NUL */
+	uint32_t vm_umask; /* taken off vm_mode unless the directory has a default ACL */
 };
 
 /* One entry of a listing, packed behind one another in a dirbuf, 8-byte aligned. */
@@ -95,6 +98,10 @@ void dirbuf_release(struct dirbuf *db, struct dirrec *r);
  * in a directory that has any: below are the attachments'.  (vop_readdir, dirscan) */
 #define DIR_COOKIE_BASE (1ull << 33)
 
+/* setxattr of an access ACL: the caller is neither in the file's group nor privileged, so
+ * the set-group-id bit goes. */
+#define XATTR_KILL_SGID (1 << 16)
+
 enum vops_flags {
 	VOPS_LOCKED = 1 << 0, /* the wrappers take the locks of the rows above */
 };
@@ -129,6 +136,10 @@ struct vops {
 	 * looked up again (a symlink by now). */
 	int (*create)(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 	    int flags, const struct cred *cr, struct file *f, struct vnode **ret_vp);
+	/* open(2) with O_TMPFILE: a regular file without a name in the file system of dvp,
+	 * open as open fills f.  It can be given a name by link, unless flags have O_EXCL. */
+	int (*tmpfile)(struct vnode *dvp, const struct vmake *mk, int flags,
+	    const struct cred *cr, struct file *f, struct vnode **ret_vp);
 	int (*link)(struct vnode *vp, struct vnode *dvp, const struct name *n,
 	    const struct cred *cr);
 	int (*unlink)(struct vnode *dvp, const struct name *n, const struct cred *cr);
@@ -153,6 +164,10 @@ struct vops {
 	/* SEEK_DATA and SEEK_HOLE only. */
 	int (*seek)(struct vnode *vp, struct file *f, uint64_t off, int whence,
 	    uint64_t *ret_off);
+	/* copy_file_range(2) between two files of this op table's kind.  -EOPNOTSUPP and
+	 * -EXDEV: it has to be done by reading and writing. */
+	int (*copy_range)(struct file *from, uint64_t off, struct file *to,
+	    uint64_t to_off, size_t len, size_t *ret_done);
 	/* Adds entries (with "." and "..") after db->db_cookie until the buffer is full
 	 * or the end is reached.  merged: cookies must be above DIR_COOKIE_BASE, and a
 	 * cookie at or below it means from the start. */
@@ -161,13 +176,16 @@ struct vops {
 	/* size 0 asks for the length.  name is a NUL-terminated full name ("user.x"). */
 	int (*getxattr)(
 	    struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
+	/* flags: XATTR_CREATE, XATTR_REPLACE, XATTR_KILL_SGID.  The two names of acl.h are
+	 * ACLs, of which an empty one removes. */
 	int (*setxattr)(struct vnode *vp, const char *name, const void *value,
 	    size_t size, int flags, const struct cred *cr);
 	int (*listxattr)(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
 	int (*removexattr)(struct vnode *vp, const char *name, const struct cred *cr);
-	/* in and out are the ioctl's argument, copied by the kernel. */
+	/* in and out are the ioctl's argument, copied by the kernel.  What only an owner or
+	 * a privileged caller may do (FS_IOC_SETFLAGS) has been checked by it. */
 	int (*ioctl)(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
-	    size_t in_len, void *out, size_t out_len);
+	    size_t in_len, void *out, size_t out_len, const struct cred *cr);
 	int (*statfs)(struct vnode *vp, struct statvfs *ret);
 
 	/* The count has fallen to one and the caller drops that one: atomically make the
@@ -192,6 +210,9 @@ int vop_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 /* Returns an open file as vop_open() does, and its vnode with a reference of its own. */
 int vop_create(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
     const struct cred *cr, struct vnode **ret_vp, struct file **ret_f);
+/* The same for a file without a name. */
+int vop_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
+    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f);
 int vop_link(
     struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr);
 int vop_unlink(struct vnode *dvp, const struct name *n, const struct cred *cr);
@@ -208,6 +229,8 @@ int vop_fsync(struct vnode *vp, struct file *f, bool datasync);
 int vop_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len);
 int vop_seek(
     struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *ret_off);
+int vop_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
+    size_t len, size_t *ret_done);
 /* Lists a directory opened with vop_open(), attachments merged in. */
 int vop_readdir(struct file *f, struct dirbuf *db);
 int vop_getxattr(
@@ -217,7 +240,7 @@ int vop_setxattr(struct vnode *vp, const char *name, const void *value, size_t s
 int vop_listxattr(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
 int vop_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
 int vop_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
-    size_t in_len, void *out, size_t out_len);
+    size_t in_len, void *out, size_t out_len, const struct cred *cr);
 int vop_statfs(struct vnode *vp, struct statvfs *ret);
 
 #endif

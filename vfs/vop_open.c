@@ -1,0 +1,241 @@
+/*
+ * The vop wrappers for open files: opening, creating, files without a name, closing
+ * (vop.h).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "vfs/vop_private.h"
+
+/* An open file with an id, its vnode not yet opened. */
+static int
+file_new(struct vnode *vp, int flags, struct file **ret_f)
+{
+	struct file *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	f->f_flags = flags;
+	f->f_fd = -1;
+	r = slot_new(&vp->v_mount->mnt_vfs->vfs_files, f, &f->f_id);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	f->f_vp = vn_ref(vp);
+	*ret_f = f;
+	return 0;
+}
+
+static void
+file_free(struct file *f)
+{
+	struct vnode *vp = f->f_vp;
+
+	slot_release(&vp->v_mount->mnt_vfs->vfs_files, f->f_id);
+	free(f->f_scan);
+	free(f);
+	vn_unref(vp);
+}
+
+static int
+open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+{
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	struct file *f;
+	int r;
+
+	if (vp->v_type == VDIR && writes)
+		return -EISDIR;
+	if (vp->v_type != VREG && vp->v_type != VDIR)
+		return -ENXIO;
+	if (writes && rdonly(vp))
+		return -EROFS;
+	r = file_new(vp, flags, &f);
+	if (r < 0)
+		return r;
+	r = vp->v_op->open ? vp->v_op->open(vp, flags, cr, f) : 0;
+	if (r < 0)
+		file_free(f);
+	else
+		*ret_f = f;
+	return r;
+}
+
+int
+vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+{
+	int r = open_file(vp, flags, cr, ret_f);
+
+	TRACE("open node=%llu flags=%#x = %d file=%llu", ID(vp), (unsigned)flags, r,
+	    r == 0 ? (unsigned long long)(*ret_f)->f_id : 0);
+	return r;
+}
+
+/* The file is there already: O_CREAT opens it. */
+static int
+create_existing(struct vnode *dvp, const struct name *n, int flags, const struct cred *cr,
+    struct vnode **ret_vp, struct file **ret_f)
+{
+	struct vnode *vp;
+	int r = vop_lookup(dvp, n, &vp);
+
+	if (r < 0)
+		return r;
+	if (vp->v_type == VDIR)
+		r = -EISDIR;
+	else if (vp->v_type != VREG)
+		r = -ESTALE; /* the kernel looks again and does what that kind needs */
+	else
+		r = open_file(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
+	if (r < 0)
+		vn_unref(vp);
+	else
+		*ret_vp = vp;
+	return r;
+}
+
+/* The file system's own create, which opens as it makes. */
+static int
+create_native(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
+    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
+{
+	struct file *f;
+	struct vnode *vp;
+	int r = file_new(dvp, flags, &f);
+
+	if (r < 0)
+		return r;
+	vop_lock_excl(dvp);
+	r = dvp->v_op->create(dvp, n, mk, flags, cr, f, &vp);
+	vop_unlock(dvp);
+	if (r < 0) {
+		file_free(f);
+		return r;
+	}
+	vn_unref(f->f_vp);
+	f->f_vp = vn_ref(vp);
+	*ret_vp = vp;
+	*ret_f = f;
+	return 0;
+}
+
+/* make, then open.  The open file is there first: then only the file system's own open
+ * can fail once the name is there, and a file system where it can has its own create. */
+static int
+create_made(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
+    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
+{
+	struct file *f;
+	struct vnode *vp = NULL;
+	int r;
+
+	flags &= ~(O_CREAT | O_EXCL | O_TRUNC);
+	r = file_new(dvp, flags, &f);
+	if (r < 0)
+		return r;
+	r = vop_make_plain(dvp, n, mk, cr, &vp);
+	if (r == 0) {
+		vn_unref(f->f_vp);
+		f->f_vp = vn_ref(vp);
+		r = vp->v_op->open ? vp->v_op->open(vp, flags, cr, f) : 0;
+	}
+	if (r < 0) {
+		file_free(f);
+		vn_unref_p(&vp);
+		return r;
+	}
+	*ret_vp = vp;
+	*ret_f = f;
+	return 0;
+}
+
+static int
+create(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
+    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
+{
+	int r = vop_may_create(dvp, n);
+
+	if (r == 0 && dvp->v_op->create)
+		return create_native(dvp, n, mk, flags, cr, ret_vp, ret_f);
+	if (r == 0)
+		r = create_made(dvp, n, mk, flags, cr, ret_vp, ret_f);
+	if ((r == -EEXIST || r == -EROFS) && !(flags & O_EXCL)) {
+		int e = create_existing(dvp, n, flags, cr, ret_vp, ret_f);
+		/* It has gone again since: the name must be looked up anew. */
+		if (e == -ENOENT)
+			e = r == -EROFS ? -EROFS : -ESTALE;
+		return e;
+	}
+	return r;
+}
+
+int
+vop_create(struct vnode *dvp, const struct name *n, const struct vmake *mk, int flags,
+    const struct cred *cr, struct vnode **ret_vp, struct file **ret_f)
+{
+	struct vnode *vp = NULL;
+	struct file *f = NULL;
+	int r = create(dvp, n, mk, flags, cr, &vp, &f);
+
+	if (r == 0) {
+		*ret_vp = vp;
+		*ret_f = f;
+	}
+	TRACE("create dir=%llu \"%s\" mode=%o flags=%#x = %d node=%llu", ID(dvp),
+	    n->n_ptr, mk->vm_mode, (unsigned)flags, r, r == 0 ? ID(vp) : 0);
+	return r;
+}
+
+static int
+tmpfile_open(struct vnode *dvp, const struct vmake *mk, int flags, const struct cred *cr,
+    struct vnode **ret_vp, struct file **ret_f)
+{
+	struct vnode *vp;
+	struct file *f;
+	int r;
+
+	if (dvp->v_type != VDIR)
+		return -ENOTDIR;
+	if (rdonly(dvp))
+		return -EROFS;
+	if (!dvp->v_op->tmpfile)
+		return -EOPNOTSUPP;
+	r = file_new(dvp, flags & ~(O_TMPFILE | O_CREAT | O_EXCL), &f);
+	if (r < 0)
+		return r;
+	vop_lock_shared(dvp);
+	r = dvp->v_op->tmpfile(dvp, mk, flags, cr, f, &vp);
+	vop_unlock(dvp);
+	if (r < 0) {
+		file_free(f);
+		return r;
+	}
+	vn_unref(f->f_vp);
+	f->f_vp = vn_ref(vp);
+	*ret_vp = vp;
+	*ret_f = f;
+	return 0;
+}
+
+int
+vop_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags, const struct cred *cr,
+    struct vnode **ret_vp, struct file **ret_f)
+{
+	int r = tmpfile_open(dvp, mk, flags, cr, ret_vp, ret_f);
+
+	TRACE("tmpfile dir=%llu mode=%o = %d node=%llu", ID(dvp), mk->vm_mode, r,
+	    r == 0 ? ID(*ret_vp) : 0);
+	return r;
+}
+
+void
+vop_close(struct file *f)
+{
+	TRACE("close node=%llu file=%llu", ID(f->f_vp), (unsigned long long)f->f_id);
+	if (f->f_vp->v_op->close)
+		f->f_vp->v_op->close(f);
+	file_free(f);
+}
