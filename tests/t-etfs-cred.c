@@ -4,6 +4,7 @@
 
 #include "etfs/etfs_private.h"
 #include "tests/t-etfs.h"
+#include "vfs/acl.h"
 
 static const struct cred nobody = {.cr_uid = 65534, .cr_gid = 65534};
 
@@ -57,6 +58,49 @@ TEST(owner_shown_is_not_the_owner)
 	CHECK_EQ(chown(host(&b, "f"), 65534, 65534), 0);
 	CHECK_EQ(vop_setattr(vp, NULL, &mode, &nobody), 0);
 	CHECK_EQ(host_mode(&b, "f"), 04755);
+}
+
+/* An ACL of the host's file limits what its mode shows, in a window of it too; a key that
+ * shows a mode of its own has none. */
+TEST(acls_of_keys)
+{
+	/* u::rw-,u:0:rwx,g::---,m::rw-,o::--- */
+	static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2,
+	    0, 7, 0, 0, 0, 0, 0, 4, 0, 0, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255,
+	    255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+	struct vattr_set mode = {.vs_valid = VS_MODE, .vs_mode = 0666};
+	struct etfs_spec s = {.es_key = "/k",
+	    .es_type = ETFS_REG,
+	    .es_size = ETFS_SIZE_END,
+	    .es_set_mode = true,
+	    .es_mode = 0600};
+	unsigned char got[64];
+	size_t len;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	host_text(&b, "f", "0123456789");
+	if (setxattr(host(&b, "f"), ACL_ACCESS, acl, sizeof(acl), 0) != 0)
+		SKIP("no ACLs where the test's files are");
+	s.es_host = host(&b, "f");
+	CHECK_EQ(etfs_register_spec(b.e, &s, NULL), 0);
+	CHECK_EQ(reg(&b, "/whole", "f", ETFS_REG), 0);
+	CHECK_EQ(etfs_register_withsize(b.e, "/window", s.es_host, ETFS_BLK, 2, 4), 0);
+	AUTO_VNODE own = at(&b, "/k");
+	AUTO_VNODE whole = at(&b, "/whole");
+	AUTO_VNODE window = at(&b, "/window");
+	REQUIRE(own && whole && window);
+	CHECK_EQ(vop_getxattr(whole, ACL_ACCESS, got, sizeof(got), &len), 0);
+	CHECK(len == sizeof(acl) && memcmp(got, acl, len) == 0);
+	CHECK_EQ(vop_getxattr(window, ACL_ACCESS, got, sizeof(got), &len), 0);
+	CHECK(len == sizeof(acl) && memcmp(got, acl, len) == 0);
+	CHECK_EQ(vop_setxattr(window, ACL_ACCESS, acl, len, 0, &root_cred), -EOPNOTSUPP);
+	CHECK_EQ(vop_getxattr(own, ACL_ACCESS, got, sizeof(got), &len), -ENODATA);
+	CHECK_EQ(
+	    vop_setxattr(own, ACL_ACCESS, acl, sizeof(acl), 0, &root_cred), -EOPNOTSUPP);
+	CHECK_EQ(vop_setattr(window, NULL, &mode, &root_cred), 0);
+	CHECK_EQ(vop_getxattr(window, ACL_ACCESS, got, sizeof(got), &len), -ENODATA);
+	CHECK_EQ(host_mode(&b, "f"), 0660);
 }
 
 TEST(no_borrowed_right_to_truncate)
