@@ -391,6 +391,7 @@ TEST(xattrs)
 	/* In the order they were made; replacing keeps the place. */
 	CHECK(memcmp(buf, "user.a\0trusted.overlay.opaque\0security.x", len) == 0);
 	CHECK_EQ(vop_setxattr(f, "system.nothing", "x", 1, 0, &t_cred), -EOPNOTSUPP);
+	CHECK_EQ(vop_setxattr(f, "user.", "x", 1, 0, &t_cred), -EINVAL);
 	CHECK_EQ(vop_setxattr(f, "user.big", big, 65537, 0, &t_cred), -E2BIG);
 	CHECK_EQ(vop_setxattr(f, "user.big", big, 65536, 0, &t_cred), 0);
 	CHECK(usage(&w).ru_size_used > 65536);

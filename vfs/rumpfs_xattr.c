@@ -18,15 +18,17 @@
 #define VALUE_MAX 65536u
 #define NAME_MAX_ 255u
 
-static bool
-known_namespace(const char *name)
+/* Is it a name that an attribute can have?  EOPNOTSUPP: nobody's; EINVAL: a family's
+ * prefix and no more. */
+static int
+check_name(const char *name)
 {
 	static const char *const prefixes[] = {"user.", "security.", "trusted."};
 
 	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
 		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return name[strlen(prefixes[i])] != '\0';
-	return acl_is_name(name);
+			return name[strlen(prefixes[i])] ? 0 : -EINVAL;
+	return acl_is_name(name) ? 0 : -EOPNOTSUPP;
 }
 
 static struct rxattr **
@@ -66,9 +68,10 @@ rumpfs_getxattr(
     struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len)
 {
 	const struct rxattr *x;
+	int r = check_name(name);
 
-	if (!known_namespace(name))
-		return -EOPNOTSUPP;
+	if (r < 0)
+		return r;
 	x = *find(rumpfs_node_of(vp), name);
 	if (!x)
 		return -ENODATA;
@@ -147,11 +150,11 @@ rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t si
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	struct rxattr **at;
-	int r = rumpfs_may_change(rn);
+	int r = check_name(name);
 
 	(void)cr;
-	if (!known_namespace(name))
-		return -EOPNOTSUPP;
+	if (r == 0)
+		r = rumpfs_may_change(rn);
 	if (r < 0)
 		return r;
 	if (acl_is_name(name))
@@ -194,11 +197,11 @@ rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	struct rxattr **at = find(rn, name);
-	int r = rumpfs_may_change(rn);
+	int r = check_name(name);
 
 	(void)cr;
-	if (!known_namespace(name))
-		return -EOPNOTSUPP;
+	if (r == 0)
+		r = rumpfs_may_change(rn);
 	if (r < 0)
 		return r;
 	/* That there is no ACL is no error. */
