@@ -15,6 +15,12 @@ set(struct vnode *vp, uint32_t flags)
 	    vp, NULL, FS_IOC_SETFLAGS, &flags, sizeof(flags), NULL, 0, &t_cred);
 }
 
+static int
+setx(struct vnode *vp, const struct fsxattr *fx, size_t len)
+{
+	return vop_ioctl(vp, NULL, FS_IOC_FSSETXATTR, fx, len, NULL, 0, &t_cred);
+}
+
 static uint32_t
 get(struct vnode *vp)
 {
@@ -65,8 +71,17 @@ TEST(what_is_kept)
 	CHECK_EQ(
 	    vop_ioctl(f, NULL, FS_IOC_FSGETXATTR, NULL, 0, &fx, sizeof(fx), &t_cred), 0);
 	CHECK_EQ(fx.fsx_xflags, FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND);
-	CHECK_EQ(vop_ioctl(f, NULL, FS_IOC_FSSETXATTR, &fx, sizeof(fx), NULL, 0, &t_cred),
-	    -EOPNOTSUPP);
+	/* The other form sets as well, but nothing that is not a flag of ours. */
+	fx.fsx_xflags = FS_XFLAG_NODUMP;
+	CHECK_EQ(setx(f, &fx, sizeof(fx)), 0);
+	CHECK_EQ(get(f), FS_NODUMP_FL);
+	CHECK_EQ(setx(f, &fx, sizeof(fx) - 1), -EINVAL);
+	fx.fsx_xflags = FS_XFLAG_IMMUTABLE | FS_XFLAG_DAX;
+	CHECK_EQ(setx(f, &fx, sizeof(fx)), -EOPNOTSUPP);
+	fx.fsx_xflags = 0;
+	fx.fsx_projid = 1;
+	CHECK_EQ(setx(f, &fx, sizeof(fx)), -EOPNOTSUPP);
+	CHECK_EQ(get(f), FS_NODUMP_FL);
 	CHECK_EQ(set(d, FS_IMMUTABLE_FL), 0);
 	CHECK_EQ(set(d, 0), 0);
 }

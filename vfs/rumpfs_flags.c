@@ -102,17 +102,19 @@ rumpfs_keeps_atime(const struct rumpfs_node *rn)
 	return rn->rn_flags & FS_NOATIME_FL;
 }
 
+/* The flags by their two names. */
+static const struct {
+	uint32_t fl, xf;
+} both[] = {
+    {FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
+    {FS_APPEND_FL, FS_XFLAG_APPEND},
+    {FS_NODUMP_FL, FS_XFLAG_NODUMP},
+    {FS_NOATIME_FL, FS_XFLAG_NOATIME},
+};
+
 static uint32_t
 xflags(uint32_t flags)
 {
-	static const struct {
-		uint32_t fl, xf;
-	} both[] = {
-	    {FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
-	    {FS_APPEND_FL, FS_XFLAG_APPEND},
-	    {FS_NODUMP_FL, FS_XFLAG_NODUMP},
-	    {FS_NOATIME_FL, FS_XFLAG_NOATIME},
-	};
 	uint32_t x = 0;
 
 	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
@@ -121,17 +123,44 @@ xflags(uint32_t flags)
 	return x;
 }
 
+/* What is asked for in either form, as FS_*_FL.  The second form has more in it that is
+ * not for us, as it is not for tmpfs. */
 static int
-set_flags(struct vnode *vp, const void *in, size_t in_len)
+wanted_flags(const void *in, size_t in_len, bool x, uint32_t *ret)
+{
+	struct fsxattr fx;
+	uint32_t flags = 0;
+
+	if (in_len < (x ? sizeof(fx) : sizeof(flags)))
+		return -EINVAL;
+	if (!x) {
+		memcpy(ret, in, sizeof(*ret));
+		return 0;
+	}
+	memcpy(&fx, in, sizeof(fx));
+	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
+		if (fx.fsx_xflags & both[i].xf)
+			flags |= both[i].fl;
+	}
+	if (fx.fsx_xflags != xflags(flags) || fx.fsx_extsize || fx.fsx_cowextsize ||
+	    fx.fsx_projid)
+		return -EOPNOTSUPP;
+	*ret = flags;
+	return 0;
+}
+
+static int
+set_flags(struct vnode *vp, const void *in, size_t in_len, bool x)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	uint32_t flags;
+	int r;
 
 	if (atomic_load(&vp->v_mount->mnt_flags) & MNT_RDONLY)
 		return -EROFS;
-	if (in_len < sizeof(flags))
-		return -EINVAL;
-	memcpy(&flags, in, sizeof(flags));
+	r = wanted_flags(in, in_len, x, &flags);
+	if (r < 0)
+		return r;
 	if (flags & ~(uint32_t)SETTABLE)
 		return -EOPNOTSUPP;
 	lk_write(&vp->v_lock, vn_rank(vp));
@@ -158,15 +187,14 @@ rumpfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
 		memcpy(out, &flags, sizeof(flags));
 		return 0;
 	case FS_IOC_SETFLAGS:
-		return set_flags(vp, in, in_len);
+	case FS_IOC_FSSETXATTR:
+		return set_flags(vp, in, in_len, cmd == FS_IOC_FSSETXATTR);
 	case FS_IOC_FSGETXATTR:
 		fx.fsx_xflags = xflags(rumpfs_node_of(vp)->rn_flags);
 		if (out_len < sizeof(fx))
 			return -EINVAL;
 		memcpy(out, &fx, sizeof(fx));
 		return 0;
-	case FS_IOC_FSSETXATTR:
-		return -EOPNOTSUPP; /* as on tmpfs */
 	default:
 		return -ENOTTY;
 	}
