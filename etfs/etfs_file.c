@@ -3,7 +3,9 @@
  *
  * A live file is the host file: its size, its end, its holes.  Its host fd is never
  * opened with O_APPEND, because pages of a mapping may be written back through any open
- * file; a write that appends says so itself, and the host decides where the end is.
+ * file; a write that appends says so itself, and the host decides where the end is.  A
+ * file that the host takes nothing but appending for (chattr +a) is the exception; to such
+ * an open file nothing else is written.
  *
  * A window never grows and never moves; not one byte outside of it is touched.  Reading
  * ends at its end.  Writing at its end is ENOSPC, across it short, as for a block device.
@@ -45,6 +47,12 @@ window(struct vnode *vp)
 	return &key_of(node_of(vp))->k_win;
 }
 
+static struct efile *
+efile_of(const struct file *f)
+{
+	return f->f_priv;
+}
+
 static int
 open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 {
@@ -52,7 +60,8 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
-	int r = key_alive(n);
+	bool only = false;
+	int r = key_alive(n), how = (flags & HOST_FLAGS) | O_NOCTTY;
 
 	if (r == 0)
 		r = node_pin(n, &pin);
@@ -60,11 +69,18 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 		r = act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
-	fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, (flags & HOST_FLAGS) | O_NOCTTY));
+	fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
+	if (fd == -EPERM && (flags & O_APPEND)) {
+		only = true;
+		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how | O_APPEND));
+	}
 	act_done(&acting);
 	if (fd < 0)
 		return fd;
-	return efile_open(n, &fd, sizeof(struct efile), f);
+	r = efile_open(n, &fd, sizeof(struct efile), f);
+	if (r == 0)
+		efile_of(f)->ef_append_only = only;
+	return r;
 }
 
 static int
@@ -76,7 +92,7 @@ live_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 static int
 window_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 {
-	return open_host(node_of(vp), flags & ~O_TRUNC, cr, f);
+	return open_host(node_of(vp), flags & ~(O_TRUNC | O_APPEND), cr, f);
 }
 
 /* The open file's fd, or why there is none to use. */
@@ -131,12 +147,6 @@ check_piece(struct vnode *vp, const struct uio *u, _Atomic uint64_t *on)
 	else if (!atomic_compare_exchange_strong(on, &was, last ? 0 : end))
 		return -EINVAL;
 	return 0;
-}
-
-static struct efile *
-efile_of(const struct file *f)
-{
-	return f->f_priv;
 }
 
 static int
@@ -211,7 +221,12 @@ live_write(struct vnode *vp, struct file *f, struct uio *u)
 
 	if (fd < 0)
 		return fd;
-	return u->uio_append ? append(u, fd) : put(u, fd, u->uio_off, u->uio_len);
+	if (u->uio_append)
+		return append(u, fd);
+	/* The host would append it. */
+	if (efile_of(f)->ef_append_only)
+		return -EPERM;
+	return put(u, fd, u->uio_off, u->uio_len);
 }
 
 /* The modification time is the host's again. */

@@ -150,8 +150,9 @@ struct efile {
 	int ef_fd;                       /* c */
 	/* a: chr keys: where the next piece of a large read or write begins; 0: nowhere */
 	_Atomic uint64_t ef_read_on, ef_write_on;
-	uint32_t ef_pins; /* s: users of ef_fd besides the open file itself */
-	bool ef_closed;   /* s: the last of them closes the fd */
+	uint32_t ef_pins;    /* s: users of ef_fd besides the open file itself */
+	bool ef_closed;      /* s: the last of them closes the fd */
+	bool ef_append_only; /* c once open: the host's fd has O_APPEND */
 };
 
 /* An open directory. */
