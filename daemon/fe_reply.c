@@ -13,6 +13,8 @@
 #define FOREVER_S 1e9
 /* How long the absence of a name that may appear by itself is believed. */
 #define PENDING_TTL_S 1.0
+/* As many groups as most have, and more. */
+#define NGROUPS_SOME 64
 
 static const char *const op_names[FE_NOPS] = {
     [FE_LOOKUP] = "lookup",
@@ -125,6 +127,25 @@ fe_file(const struct fe *fe, const struct fuse_file_info *fi)
 	return fi ? vfs_file_peek(fe->fe_vfs, fi->fh) : NULL;
 }
 
+/* Reads /proc, also under a vnode's lock: for what hardly ever happens. */
+static bool
+caller_is_member(const struct cred *cr, gid_t gid)
+{
+	gid_t some[NGROUPS_SOME], *list = some;
+	int n = fuse_req_getgroups(cr->cr_arg, NGROUPS_SOME, some);
+	bool found = false;
+
+	if (n > NGROUPS_SOME) {
+		list = calloc((size_t)n, sizeof(*list));
+		n = list ? fuse_req_getgroups(cr->cr_arg, n, list) : 0;
+	}
+	for (int i = 0; i < n && !found; i++)
+		found = list[i] == gid;
+	if (list != some)
+		free(list);
+	return found;
+}
+
 void
 fe_cred(fuse_req_t req, struct cred *ret)
 {
@@ -133,6 +154,8 @@ fe_cred(fuse_req_t req, struct cred *ret)
 	ret->cr_uid = ctx->uid;
 	ret->cr_gid = ctx->gid;
 	ret->cr_pid = ctx->pid;
+	ret->cr_member = caller_is_member;
+	ret->cr_arg = req;
 }
 
 uint32_t

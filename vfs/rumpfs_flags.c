@@ -81,6 +81,30 @@ rumpfs_may_setattr(
 	return 0;
 }
 
+/*
+ * The set-id bits that this change takes off.  The kernel sends the mode without them, but
+ * not at O_TRUNC, which is ours altogether, and not where a file's group may not execute
+ * it: then the set-group-id bit goes if the caller is not of the group, which the kernel
+ * knows and FUSE has no word for.  Its request may be for nothing at all then.
+ */
+uint32_t
+rumpfs_setid_lost(
+    const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr)
+{
+	bool alone = (rn->rn_mode & (S_ISGID | S_IXGRP)) == S_ISGID;
+	uint32_t lost = 0;
+
+	if (rn->rn_vn.v_type == VDIR || !cr || cr->cr_uid == 0)
+		return 0;
+	if (vs->vs_valid & VS_KILL_SETID)
+		lost = alone ? S_ISUID : S_ISUID | S_ISGID;
+	if (alone &&
+	    (vs->vs_valid == 0 || (vs->vs_valid & (VS_SIZE | VS_UID | VS_GID))) &&
+	    cr->cr_gid != rn->rn_gid && !(cr->cr_member && cr->cr_member(cr, rn->rn_gid)))
+		lost |= S_ISGID;
+	return lost;
+}
+
 int
 rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode)
 {

@@ -144,6 +144,8 @@ int rumpfs_may_rename(const struct vrename *v);
 int rumpfs_may_open(const struct rumpfs_node *rn, int flags);
 int rumpfs_may_setattr(
     const struct rumpfs_node *rn, const struct file *f, const struct vattr_set *vs);
+uint32_t rumpfs_setid_lost(
+    const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr);
 int rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode);
 bool rumpfs_keeps_atime(const struct rumpfs_node *rn);
 /* What is handed down to a new node in dir, or NULL. */

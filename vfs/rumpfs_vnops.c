@@ -103,7 +103,6 @@ rumpfs_setattr(
 	int64_t now = rumpfs_now_ns();
 	int r = rumpfs_may_setattr(rn, f, vs);
 
-	(void)cr;
 	if (r < 0)
 		return r;
 	/* The only part that can fail comes first. */
@@ -118,6 +117,7 @@ rumpfs_setattr(
 		rn->rn_mode = vs->vs_mode & 07777;
 		rumpfs_acl_chmod(rn);
 	}
+	rn->rn_mode &= ~rumpfs_setid_lost(rn, vs, cr);
 	if (vs->vs_valid & VS_UID)
 		rn->rn_uid = vs->vs_uid;
 	if (vs->vs_valid & VS_GID)
@@ -132,13 +132,33 @@ rumpfs_setattr(
 	return 0;
 }
 
+/* As with relatime: only where it says something that mtime and ctime do not, or once a
+ * day. */
+static void
+touch_atime(struct rumpfs_node *rn)
+{
+	int64_t now, at = atomic_load_explicit(&rn->rn_atime_ns, memory_order_relaxed);
+
+	if (rumpfs_keeps_atime(rn))
+		return;
+	if (at > rn->rn_mtime_ns && at > rn->rn_ctime_ns) {
+		now = rumpfs_now_ns();
+		if (now - at < 86400ll * 1000000000)
+			return;
+	} else {
+		now = rumpfs_now_ns();
+	}
+	atomic_store_explicit(&rn->rn_atime_ns, now, memory_order_relaxed);
+}
+
 static int
 rumpfs_readlink(struct vnode *vp, char *buf, size_t cap, size_t *ret_len)
 {
-	const struct rumpfs_node *rn = rumpfs_node_of(vp);
+	struct rumpfs_node *rn = rumpfs_node_of(vp);
 
 	if (cap < rn->rn_link.len)
 		return -ENAMETOOLONG;
+	touch_atime(rn);
 	memcpy(buf, rn->rn_link.target, rn->rn_link.len);
 	*ret_len = rn->rn_link.len;
 	return 0;
@@ -478,32 +498,16 @@ rumpfs_rename(const struct vrename *v)
 static int
 rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 {
-	static const struct vattr_set empty = {.vs_valid = VS_SIZE};
+	/* The kernel leaves all of O_TRUNC to us, and with it the set-id bits. */
+	struct vattr_set empty = {.vs_valid = VS_SIZE};
 	int r;
 
+	if (cr && cr->cr_uid != 0)
+		empty.vs_valid |= VS_KILL_SETID;
 	r = rumpfs_may_open(rumpfs_node_of(vp), flags);
 	if (r == 0 && vp->v_type == VREG && (flags & O_TRUNC))
 		r = vop_setattr(vp, f, &empty, cr);
 	return r;
-}
-
-/* As with relatime: only where it says something that mtime and ctime do not, or once a
- * day. */
-static void
-touch_atime(struct rumpfs_node *rn)
-{
-	int64_t now, at = atomic_load_explicit(&rn->rn_atime_ns, memory_order_relaxed);
-
-	if (rumpfs_keeps_atime(rn))
-		return;
-	if (at > rn->rn_mtime_ns && at > rn->rn_ctime_ns) {
-		now = rumpfs_now_ns();
-		if (now - at < 86400ll * 1000000000)
-			return;
-	} else {
-		now = rumpfs_now_ns();
-	}
-	atomic_store_explicit(&rn->rn_atime_ns, now, memory_order_relaxed);
 }
 
 static int

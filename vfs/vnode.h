@@ -65,7 +65,7 @@ struct vattr {
 	struct timespec va_atime, va_mtime, va_ctime, va_btime;
 };
 
-/* What a setattr changes. */
+/* What a setattr changes.  Nothing of these: ctime alone, as chown(2) to nobody does. */
 enum {
 	VS_MODE = 1 << 0,
 	VS_UID = 1 << 1,
@@ -75,6 +75,7 @@ enum {
 	VS_MTIME = 1 << 5,
 	VS_ATIME_NOW = 1 << 6,
 	VS_MTIME_NOW = 1 << 7,
+	VS_KILL_SETID = 1 << 8, /* the bits that writing takes off, without VS_MODE */
 };
 
 struct vattr_set {
@@ -91,6 +92,9 @@ struct cred {
 	uid_t cr_uid;
 	gid_t cr_gid;
 	pid_t cr_pid; /* where its supplementary groups can be read; 0: it has none */
+	/* Is it of this group, besides cr_gid?  NULL: no. */
+	bool (*cr_member)(const struct cred *cr, gid_t gid);
+	void *cr_arg; /* cr_member's */
 };
 
 enum {
