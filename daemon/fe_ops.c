@@ -244,7 +244,7 @@ fe_setattr(
 	struct file *f = fe_file(fe, fi);
 	struct vattr_set vs;
 	struct cred cr;
-	int r = 0;
+	int r;
 
 	if (!vp) {
 		fe_error(req, -ESTALE);
@@ -252,8 +252,7 @@ fe_setattr(
 	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
-	if (vs.vs_valid)
-		r = vop_setattr(vp, f, &vs, &cr);
+	r = vop_setattr(vp, f, &vs, &cr);
 	if (r < 0)
 		fe_error(req, r);
 	else

@@ -46,10 +46,17 @@ act_as(const struct enode *n, const struct cred *cr, bool *ret_acting)
 	return key_is_dir(key_of(n)) && cr ? become(cr, ret_acting) : 0;
 }
 
+/* Attributes are the host's, and not the view of a window. */
+static bool
+is_live(const struct enode *n)
+{
+	return n->n_vn.v_op != &etfs_window_vops;
+}
+
 int
 act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting)
 {
-	return n->n_vn.v_op != &etfs_window_vops && cr ? become(cr, ret_acting) : 0;
+	return is_live(n) && cr ? become(cr, ret_acting) : 0;
 }
 
 /* The window's part of the space that the host file takes. */
@@ -188,13 +195,13 @@ set_size(
 
 	if (n->n_vn.v_op == &etfs_window_vops)
 		return size == k->k_win.r_len ? 0 : -EINVAL;
+	r = act_as(n, cr, &acting);
+	if (r < 0)
+		return r;
 	/* An open file may be writable where its name is not. */
 	if (f && f->f_fd >= 0 && (f->f_flags & O_ACCMODE) != O_RDONLY)
 		return hc_truncate(f->f_fd, size);
 	/* fd may be lent by a file that somebody else has open for writing. */
-	r = act_as(n, cr, &acting);
-	if (r < 0)
-		return r;
 	own = WITH_FDS(k->k_etfs, hc_reopen(fd, O_WRONLY | O_NONBLOCK | O_NOCTTY));
 	return own < 0 ? own : hc_truncate(own, size);
 }
@@ -244,6 +251,34 @@ set_mode(int fd, uint32_t mode, bool *acting)
 	return hc_chmod(fd, mode & PERM);
 }
 
+/*
+ * chown as the caller, which takes set-id bits off on the host.  The kernel asks for the
+ * mode without them in the same request, as far as it knows; those that the host took off
+ * in spite of that do not come back.
+ *
+ * A request for nothing at all is a chown to nobody, which moves ctime, or was to take the
+ * set-group-id bit off a file that its group may not execute, which FUSE has no word for.
+ * The host does both when it is asked the same, but takes nothing off at the request of
+ * who is not the owner; as in set_mode(), a writer is not refused.
+ */
+static int
+change_owner(int fd, struct vattr_set *vs, bool *acting)
+{
+	const uint32_t setid = S_ISUID | S_ISGID;
+	struct hc_stat hs;
+	int r = set_owner(fd, vs);
+
+	if (r == 0 && (vs->vs_valid & VS_MODE)) {
+		r = hc_stat(fd, &hs);
+		if (r == 0)
+			vs->vs_mode &= hs.hs_mode | ~setid;
+	} else if (r == -EPERM && vs->vs_valid == 0 && hc_stat(fd, &hs) == 0 &&
+		   (hs.hs_mode & setid) == S_ISGID) {
+		r = set_mode(fd, hs.hs_mode & ~setid, acting);
+	}
+	return r;
+}
+
 int
 etfs_setattr(
     struct vnode *vp, struct file *f, const struct vattr_set *vs, const struct cred *cr)
@@ -258,15 +293,15 @@ etfs_setattr(
 		r = node_pin(n, &pin);
 	if (r == 0 && (left.vs_valid & VS_SIZE))
 		r = set_size(n, pin.p_fd, f, left.vs_size, cr);
-	if (r == 0 && (left.vs_valid & ~(unsigned)VS_SIZE))
+	if (r == 0 && left.vs_valid != VS_SIZE)
 		r = act_as_owner(n, cr, &acting);
 	if (r < 0)
 		return r;
 	if (node_is_root(n))
 		set_view(n, &left);
 	/* The owner first: the host takes setuid bits off then. */
-	if (left.vs_valid & (VS_UID | VS_GID))
-		r = set_owner(pin.p_fd, &left);
+	if ((left.vs_valid & (VS_UID | VS_GID)) || (vs->vs_valid == 0 && is_live(n)))
+		r = change_owner(pin.p_fd, &left, &acting);
 	if (r == 0 && (left.vs_valid & (VS_ATIME | VS_MTIME)))
 		r = set_times(pin.p_fd, &left);
 	if (r == 0 && (left.vs_valid & VS_MODE))

@@ -39,7 +39,7 @@
 #define PIECE_MIN ((1u << 20) - 4096)
 
 /* What of open's flags the host is to obey. */
-#define HOST_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC)
+#define HOST_FLAGS (O_ACCMODE | O_TRUNC | O_SYNC | O_DSYNC | O_NOATIME)
 
 static const struct etfs_range *
 window(struct vnode *vp)
@@ -70,6 +70,11 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
+	/* The kernel has asked who owns the file as it is seen; the host may see another. */
+	if (fd == -EPERM && (how & O_NOATIME)) {
+		how &= ~O_NOATIME;
+		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
+	}
 	if (fd == -EPERM && (flags & O_APPEND)) {
 		only = true;
 		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how | O_APPEND));
