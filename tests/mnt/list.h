@@ -74,7 +74,7 @@ l_row(bool good, int line, const char *text, const char *got)
 	return false;
 }
 
-static bool
+__attribute__((unused)) static bool
 l_number(long long got, long long want, int line, const char *text)
 {
 	char buf[80];
@@ -84,7 +84,7 @@ l_number(long long got, long long want, int line, const char *text)
 }
 
 /* The call succeeds (its value is not negative). */
-static bool
+__attribute__((unused)) static bool
 l_good(long long r, int err, int line, const char *text)
 {
 	char buf[80];
@@ -94,7 +94,7 @@ l_good(long long r, int err, int line, const char *text)
 }
 
 /* The call fails with this errno. */
-static bool
+__attribute__((unused)) static bool
 l_error(long long r, int err, int want, int line, const char *text)
 {
 	char buf[80];

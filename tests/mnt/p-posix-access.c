@@ -86,11 +86,11 @@ GROUP(file_classes)
 			snprintf(text, sizeof(text), "%s, %o", c->name, bits);
 			about(text);
 			MUST(chmod("f", mode_for(c->ann, bits)));
-			BY(ann)
-			file_bits(bits);
+			BY (ann)
+				file_bits(bits);
 			MUST(chmod("f", mode_for(c->bob, bits)));
-			BY(bob)
-			file_bits(bits);
+			BY (bob)
+				file_bits(bits);
 		}
 	}
 }
@@ -137,11 +137,11 @@ GROUP(directory_classes)
 			snprintf(text, sizeof(text), "%s, %o", c->name, bits);
 			about(text);
 			MUST(chmod("d", mode_for(c->ann, bits)));
-			BY(ann)
-			directory_bits(bits);
+			BY (ann)
+				directory_bits(bits);
 			MUST(chmod("d", mode_for(c->bob, bits)));
-			BY(bob)
-			directory_bits(bits);
+			BY (bob)
+				directory_bits(bits);
 		}
 	}
 }
@@ -201,8 +201,7 @@ GROUP(access_real)
 	make(REG, "clubs", 0060, 0, CLUB);
 	gid_t club = CLUB;
 
-	BY(((const struct user){"root as ann", 0, 0, 0, 0}))
-	{
+	BY (((const struct user){"root as ann", 0, 0, 0, 0})) {
 		MUST(setresuid(0, ANN_UID, 0));
 		OK(access("f", R_OK | W_OK));
 		OK(access("anns", R_OK | W_OK));
@@ -218,8 +217,7 @@ GROUP(access_real)
 		OK(open_close("clubs", O_RDWR));
 		MUST(setresuid(0, 0, 0));
 	}
-	BY(((const struct user){"ann as root", 0, 0, 0, 0}))
-	{
+	BY (((const struct user){"ann as root", 0, 0, 0, 0})) {
 		MUST(setresuid(ANN_UID, 0, 0));
 		ERR(EACCES, access("f", R_OK));
 		OK(access("anns", R_OK | W_OK));
@@ -232,8 +230,7 @@ GROUP(access_real)
 GROUP(file_system_ids)
 {
 	make(DIRECTORY, "d", 0777, 0, 0);
-	BY(((const struct user){"root with ann's fsuid", 0, 0, 0, 0}))
-	{
+	BY (((const struct user){"root with ann's fsuid", 0, 0, 0, 0})) {
 		setfsgid(ANN_GID);
 		setfsuid(ANN_UID);
 		int fd = open("d/f", O_CREAT | O_RDWR, 0644);
@@ -249,8 +246,7 @@ GROUP(file_system_ids)
 		setfsgid(0);
 		close(fd);
 	}
-	BY(((const struct user){"root with bob's effective ids", 0, 0, 0, 0}))
-	{
+	BY (((const struct user){"root with bob's effective ids", 0, 0, 0, 0})) {
 		MUST(setresgid(0, BOB_GID, 0));
 		MUST(setresuid(0, BOB_UID, 0));
 		OK(mkdir("d/bobs", 0755));

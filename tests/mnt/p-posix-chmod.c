@@ -39,8 +39,7 @@ GROUP(chmod_owner)
 	for (enum kind k = REG; k < LNK; k++) {
 		about(kind_name[k]);
 		make(k, "a", 0644, ANN_UID, ANN_GID);
-		BY(ann)
-		{
+		BY (ann) {
 			for (size_t i = 0; i < NMODES; i++) {
 				OK(chmod("a", modes[i]));
 				NODE("a", kind_type[k] | modes[i], ANN_UID, ANN_GID);
@@ -50,8 +49,7 @@ GROUP(chmod_owner)
 			MOVED("a", CT);
 		}
 		MARK("a", ".");
-		BY(bob)
-		{
+		BY (bob) {
 			ERR(EPERM, chmod("a", 0666));
 			ERR(EPERM, fchmodat(AT_FDCWD, "a", 0400, 0));
 		}
@@ -61,8 +59,8 @@ GROUP(chmod_owner)
 		MUST(chown("a", 0, CLUB));
 		MUST(chmod("a", 0777));
 		MARK("a", ".");
-		BY(ann)
-		ERR(EPERM, chmod("a", 0700));
+		BY (ann)
+			ERR(EPERM, chmod("a", 0700));
 		NODE("a", kind_type[k] | 0777, 0, CLUB);
 		MOVED("a", NONE);
 		MOVED(".", NONE);
@@ -80,8 +78,7 @@ GROUP(chmod_setgid)
 		make(k, "other", 0644, ANN_UID, OTHER);
 		make(k, "club", 0644, ANN_UID, CLUB);
 		make(k, "bobs", 0644, BOB_UID, CLUB);
-		BY(ann)
-		{
+		BY (ann) {
 			for (size_t i = 0; i < sizeof(with) / sizeof(with[0]); i++) {
 				OK(chmod("other", with[i]));
 				IS(perm("other"), with[i] & ~(mode_t)S_ISGID);
@@ -89,16 +86,15 @@ GROUP(chmod_setgid)
 				IS(perm("club"), with[i]);
 			}
 		}
-		BY(bob)
-		{
+		BY (bob) {
 			OK(chmod("bobs", 02755));
 			IS(perm("bobs"), 0755);
 		}
 		OK(chmod("other", 02755));
 		IS(perm("other"), 02755);
 		/* What was given by root is lost with the next change. */
-		BY(ann)
-		OK(chmod("other", 02755));
+		BY (ann)
+			OK(chmod("other", 02755));
 		IS(perm("other"), 0755);
 		OK(take_away(k, "other"));
 		OK(take_away(k, "club"));
@@ -122,14 +118,13 @@ GROUP(chmod_link)
 	MOVED(".", NONE);
 	OK(chmod("ll", 0640));
 	IS(perm("f"), 0640);
-	BY(ann)
-	{
+	BY (ann) {
 		/* The link is root's; the file counts. */
 		OK(chmod("ll", 0664));
 		IS(perm("f"), 0664);
 	}
-	BY(bob)
-	ERR(EPERM, chmod("ll", 0666));
+	BY (bob)
+		ERR(EPERM, chmod("ll", 0666));
 	ERR(EOPNOTSUPP, fchmodat(AT_FDCWD, "l", 0600, AT_SYMLINK_NOFOLLOW));
 	IS(perm("l"), 0777);
 	IS(perm("f"), 0664);
@@ -163,16 +158,14 @@ GROUP(chmod_fd)
 	OK(fchmodat(dir, "p", 0622, 0));
 	IS(perm("d/p"), 0622);
 	MARK("f", "d");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EPERM, fchmod(fd, 0777));
 		ERR(EPERM, fchmod(dir, 0777));
 		ERR(EACCES, fchmodat(dir, "p", 0777, 0));
 	}
 	MOVED("f", NONE);
 	MOVED("d", NONE);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(fchmod(fd, 0640));
 		OK(fchmod(dir, 0750));
 		ERR(EPERM, fchmodat(dir, "p", 0777, 0));
@@ -185,10 +178,9 @@ GROUP(chmod_fd)
 	struct stat st;
 	OK(fstat(fd, &st));
 	IS(st.st_mode, S_IFREG | 0444);
-	BY(bob)
-	ERR(EPERM, fchmod(fd, 0777));
-	BY(ann)
-	{
+	BY (bob)
+		ERR(EPERM, fchmod(fd, 0777));
+	BY (ann) {
 		OK(fchmod(fd, 0777));
 		OK(fstat(fd, &st));
 		IS(st.st_mode, S_IFREG | 0777);
@@ -209,8 +201,7 @@ GROUP(chmod_use)
 	l_file("d/f", "text");
 	fd = (int)MUST(open("f", O_RDWR));
 	OK(chmod("f", 0));
-	BY(ann)
-	{
+	BY (ann) {
 		IS(write(fd, "x", 1), 1);
 		IS(pread(fd, &c, 1, 0), 1);
 		ERR(EACCES, open("f", O_RDONLY));
@@ -219,32 +210,28 @@ GROUP(chmod_use)
 	}
 	OK(open("f", O_RDWR));
 	OK(chmod("f", 0004));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(open("f", O_RDONLY));
 		ERR(EACCES, open("f", O_WRONLY));
 	}
 	OK(chmod("d", 0744));
-	BY(ann)
-	{
+	BY (ann) {
 		ERR(EACCES, open("d/f", O_RDONLY));
 		OK(open("d", O_RDONLY));
 	}
 	OK(chmod("d", 0711));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(open("d/f", O_RDONLY));
 		ERR(EACCES, open("d", O_RDONLY));
 		ERR(EACCES, open("d/new", O_CREAT | O_WRONLY, 0644));
 	}
 	OK(chmod("d", 0713));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(open("d/new", O_CREAT | O_WRONLY, 0644));
 		OK(unlink("d/new"));
 	}
 	OK(chmod("d", 0712));
-	BY(ann)
-	ERR(EACCES, open("d/new", O_CREAT | O_WRONLY, 0644));
+	BY (ann)
+		ERR(EACCES, open("d/new", O_CREAT | O_WRONLY, 0644));
 	close(fd);
 }

@@ -47,8 +47,7 @@ GROUP(chown_owner)
 
 		about(kind_name[k]);
 		make(k, "a", 0755, ANN_UID, OTHER);
-		BY(ann)
-		{
+		BY (ann) {
 			MARK("a", ".");
 			ERR(EPERM, lchown("a", BOB_UID, SAME));
 			ERR(EPERM, lchown("a", 0, SAME));
@@ -84,8 +83,7 @@ GROUP(chown_others)
 		about(kind_name[k]);
 		make(k, "a", 0777, BOB_UID, CLUB);
 		MARK("a", ".");
-		BY(ann)
-		{
+		BY (ann) {
 			ERR(EPERM, lchown("a", ANN_UID, SAME));
 			ERR(EPERM, lchown("a", SAME, ANN_GID));
 			ERR(EPERM, lchown("a", SAME, CLUB));
@@ -118,10 +116,9 @@ GROUP(chown_link)
 	NODE("l", S_IFLNK | 0777, BOB_UID, BOB_GID);
 	MOVED("f", NONE);
 	T(after(l_stat("l").st_ctim, p_marks[1].st.st_ctim) > 0);
-	BY(bob)
-	ERR(EPERM, chown("l", BOB_UID, BOB_GID));
-	BY(ann)
-	{
+	BY (bob)
+		ERR(EPERM, chown("l", BOB_UID, BOB_GID));
+	BY (ann) {
 		OK(chown("l", SAME, CLUB));
 		ERR(EPERM, lchown("l", SAME, CLUB));
 		OK(fchownat(AT_FDCWD, "l", SAME, ANN_GID, 0));
@@ -156,21 +153,18 @@ GROUP(chown_fd)
 	ERR(EBADF, fchownat(-1, "f", 0, 0, 0));
 	ERR(ENOTDIR, fchownat(fd, "f", 0, 0, 0));
 	MARK("f", "d");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EPERM, fchown(fd, BOB_UID, SAME));
 		ERR(EPERM, fchown(dir, SAME, BOB_GID));
 		OK(fchownat(dir, "p", BOB_UID, BOB_GID, 0));
 	}
-	BY(ann)
-	{
+	BY (ann) {
 		ERR(EPERM, fchown(fd, SAME, BOB_GID));
 		ERR(EPERM, fchownat(dir, "p", ANN_UID, SAME, 0));
 	}
 	MOVED("f", NONE);
 	MOVED("d", NONE);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(fchown(fd, SAME, CLUB));
 		OK(fchown(dir, ANN_UID, ANN_GID));
 	}
@@ -180,10 +174,10 @@ GROUP(chown_fd)
 	OK(fchown(fd, BOB_UID, CLUB));
 	OK(fstat(fd, &st));
 	IS(st.st_uid, BOB_UID);
-	BY(ann)
-	ERR(EPERM, fchown(fd, ANN_UID, CLUB));
-	BY(bob)
-	OK(fchown(fd, SAME, BOB_GID));
+	BY (ann)
+		ERR(EPERM, fchown(fd, ANN_UID, CLUB));
+	BY (bob)
+		OK(fchown(fd, SAME, BOB_GID));
 	OK(fstat(fd, &st));
 	IS(st.st_gid, BOB_GID);
 	close(fd);
@@ -234,15 +228,15 @@ GROUP(chown_setid)
 			OK(chown("a", ANN_UID, ANN_GID));
 			IS(perm("a"), bits[i].by_root);
 			MUST(chmod("a", bits[i].before));
-			BY(ann)
-			OK(chown("a", SAME, CLUB));
+			BY (ann)
+				OK(chown("a", SAME, CLUB));
 			IS(perm("a"), bits[i].by_ann);
 			MUST(chmod("a", bits[i].before));
 			/* What fails leaves them. */
-			BY(ann)
-			ERR(EPERM, chown("a", SAME, OTHER));
-			BY(bob)
-			ERR(EPERM, chown("a", BOB_UID, SAME));
+			BY (ann)
+				ERR(EPERM, chown("a", SAME, OTHER));
+			BY (bob)
+				ERR(EPERM, chown("a", BOB_UID, SAME));
 			IS(perm("a"), bits[i].before);
 		}
 		OK(take_away(k, "a"));
@@ -255,9 +249,11 @@ GROUP(chown_setid_foreign_group)
 	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
 		MUST(chown("a", ANN_UID, OTHER));
 		MUST(chmod("a", bits[i].before));
-		BY(ann)
-		OK(chown("a", ANN_UID, CLUB));
+		BY (ann)
+			OK(chown("a", ANN_UID, CLUB));
+		TAG(bits[i].by_ann & S_ISGID ? "setgid-alone" : NULL);
 		IS(perm("a"), bits[i].before & ~(mode_t)(S_ISUID | S_ISGID));
+		TAG(NULL);
 	}
 }
 
@@ -269,8 +265,8 @@ GROUP(chown_setid_directory)
 		MUST(chmod("a", bits[i].before));
 		OK(chown("a", ANN_UID, ANN_GID));
 		IS(perm("a"), bits[i].before);
-		BY(ann)
-		OK(chown("a", SAME, CLUB));
+		BY (ann)
+			OK(chown("a", SAME, CLUB));
 		IS(perm("a"), bits[i].before);
 		OK(chown("a", BOB_UID, OTHER));
 		IS(perm("a"), bits[i].before);
@@ -283,15 +279,15 @@ GROUP(chown_nothing)
 	make(REG, "a", 0755, ANN_UID, ANN_GID);
 	OK(chown("a", SAME, SAME));
 	NODE("a", S_IFREG | 0755, ANN_UID, ANN_GID);
-	BY(ann)
-	OK(chown("a", SAME, SAME));
-	BY(bob)
-	OK(chown("a", SAME, SAME));
+	BY (ann)
+		OK(chown("a", SAME, SAME));
+	BY (bob)
+		OK(chown("a", SAME, SAME));
 	NODE("a", S_IFREG | 0755, ANN_UID, ANN_GID);
 	make(DIRECTORY, "d", 06755, ANN_UID, ANN_GID);
 	OK(chown("d", SAME, SAME));
-	BY(bob)
-	OK(chown("d", SAME, SAME));
+	BY (bob)
+		OK(chown("d", SAME, SAME));
 	NODE("d", S_IFDIR | 06755, ANN_UID, ANN_GID);
 	MARK("a", "d");
 	OK(chown("a", SAME, SAME));
@@ -300,7 +296,13 @@ GROUP(chown_nothing)
 	OK(chown("a", SAME, SAME));
 	IS(perm("a"), 0755);
 	MUST(chmod("a", 06755));
-	BY(ann)
-	OK(chown("a", SAME, SAME));
+	BY (ann)
+		OK(chown("a", SAME, SAME));
 	IS(perm("a"), 0755);
+	MUST(chmod("a", 06755));
+	TAG("chown-nothing");
+	BY (bob)
+		ERR(EPERM, chown("a", SAME, SAME));
+	IS(perm("a"), 06755);
+	TAG(NULL);
 }

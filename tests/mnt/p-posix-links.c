@@ -103,10 +103,10 @@ GROUP(link_directory)
 	ERR(EPERM, link("d", "e"));
 	ERR(EPERM, link(".", "e"));
 	ERR(EPERM, linkat(AT_FDCWD, "d", AT_FDCWD, "e", AT_SYMLINK_FOLLOW));
-	BY(ann)
-	ERR(EPERM, link("d", "e"));
-	BY(bob)
-	ERR(EPERM, link("d", "e"));
+	BY (ann)
+		ERR(EPERM, link("d", "e"));
+	BY (bob)
+		ERR(EPERM, link("d", "e"));
 	MOVED("d", NONE);
 	MOVED(".", NONE);
 	IS(l_stat("d").st_nlink, 2);
@@ -126,21 +126,19 @@ GROUP(link_user)
 	make(DIRECTORY, "shut", 0755, 0, 0);
 	make(DIRECTORY, "blind", 0766, 0, 0);
 	MARK("mine", "shut");
-	BY(ann)
-	{
+	BY (ann) {
 		ERR(EACCES, link("mine", "shut/mine"));
 		ERR(EACCES, link("mine", "blind/mine"));
 	}
 	MOVED("mine", NONE);
 	MOVED("shut", NONE);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(link("mine", "d/mine"));
 		OK(link("open", "d/open"));
 		IS(l_stat("mine").st_nlink, 2);
 	}
-	BY(bob)
-	OK(link("open", "d/open2"));
+	BY (bob)
+		OK(link("open", "d/open2"));
 	NODE("d/mine", S_IFREG | 0600, ANN_UID, ANN_GID);
 	NODE("d/open", S_IFREG | 0666, 0, 0);
 	IS(l_stat("open").st_nlink, 3);
@@ -150,15 +148,14 @@ GROUP(link_user)
 	}
 	/* Links to what is not one's own, and is not open to one. */
 	MARK("roots", "mine", "d");
-	BY(ann)
-	{
+	BY (ann) {
 		ERR(EPERM, link("roots", "d/roots"));
 		ERR(EPERM, link("setuid", "d/setuid"));
 		ERR(EPERM, link("setgid", "d/setgid"));
 		ERR(EPERM, link("fifo", "d/fifo"));
 	}
-	BY(bob)
-	ERR(EPERM, link("mine", "d/bobs"));
+	BY (bob)
+		ERR(EPERM, link("mine", "d/bobs"));
 	MOVED("roots", NONE);
 	MOVED("mine", NONE);
 	MOVED("d", NONE);
@@ -243,10 +240,10 @@ GROUP(unlink_refused)
 	ERR(EISDIR, unlink("d/."));
 	ERR(ENOTDIR, unlink("tod/"));
 	ERR(EISDIR, unlinkat(AT_FDCWD, "d", 0));
-	BY(ann)
-	ERR(EISDIR, unlink("d"));
-	BY(bob)
-	ERR(EISDIR, unlink("d"));
+	BY (ann)
+		ERR(EISDIR, unlink("d"));
+	BY (bob)
+		ERR(EISDIR, unlink("d"));
 	MOVED("d", NONE);
 	MOVED(".", NONE);
 	ERR(EBADF, unlinkat(-1, "d", 0));
@@ -316,22 +313,20 @@ GROUP(unlink_user)
 		make(k, "alls/a", 0, 0, 0);
 		make(k, "alls/b", 0, ANN_UID, ANN_GID);
 		MARK("anns/a", "anns", "clubs", "alls");
-		BY(bob)
-		{
+		BY (bob) {
 			ERR(EACCES, unlink("anns/a"));
 			ERR(EACCES, unlink("clubs/a"));
 			ERR(EACCES, unlink("blind/a"));
 		}
 		MOVED("anns/a", NONE);
 		MOVED("anns", NONE);
-		BY(ann)
-		{
+		BY (ann) {
 			OK(unlink("anns/a"));
 			OK(unlink("clubs/a"));
 			OK(unlink("alls/a"));
 		}
-		BY(bob)
-		OK(unlink("alls/b"));
+		BY (bob)
+			OK(unlink("alls/b"));
 		MOVED("anns", MT | CT);
 		MOVED("clubs", MT | CT);
 		MOVED("alls", MT | CT);
@@ -397,16 +392,14 @@ GROUP(symlink_user)
 	make(DIRECTORY, "d", 0777, 0, CLUB);
 	make(DIRECTORY, "g", 02777, 0, CLUB);
 	make(DIRECTORY, "shut", 0755, 0, 0);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(symlink("x", "d/anns"));
 		NODE("d/anns", S_IFLNK | 0777, ANN_UID, ANN_GID);
 		OK(symlink("x", "g/anns"));
 		NODE("g/anns", S_IFLNK | 0777, ANN_UID, CLUB);
 		ERR(EACCES, symlink("x", "shut/anns"));
 	}
-	BY(bob)
-	{
+	BY (bob) {
 		OK(symlink("x", "d/bobs"));
 		NODE("d/bobs", S_IFLNK | 0777, BOB_UID, BOB_GID);
 		OK(symlink("x", "g/bobs"));
@@ -468,16 +461,14 @@ GROUP(symlink_sticky)
 	make(DIRECTORY, "t", 0777, 0, 0);
 	MUST(chmod("t", 01777));
 	make(REG, "f", 0666, 0, 0);
-	BY(ann)
-	OK(symlink("../f", "t/anns"));
+	BY (ann)
+		OK(symlink("../f", "t/anns"));
 	MUST(symlink("../f", "t/roots"));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(open("t/anns", O_RDONLY));
 		OK(open("t/roots", O_RDONLY));
 	}
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, open("t/anns", O_RDONLY));
 		ERR(EACCES, truncate("t/anns", 0));
 		OK(open("t/roots", O_RDONLY));
@@ -514,9 +505,9 @@ GROUP(readlink)
 	make(DIRECTORY, "locked", 0700, 0, 0);
 	MUST(symlink("target", "locked/l"));
 	IS(readlink("locked/l", buf, sizeof(buf)), 6);
-	BY(ann)
-	ERR(EACCES, readlink("locked/l", buf, sizeof(buf)));
+	BY (ann)
+		ERR(EACCES, readlink("locked/l", buf, sizeof(buf)));
 	MUST(chmod("locked", 0711));
-	BY(ann)
-	IS(readlink("locked/l", buf, sizeof(buf)), 6);
+	BY (ann)
+		IS(readlink("locked/l", buf, sizeof(buf)), 6);
 }

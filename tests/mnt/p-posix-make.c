@@ -225,23 +225,21 @@ GROUP(make_owner)
 		make_as(m, "anns", 0, 0);
 		if (m->root_only) {
 			MARK("plain");
-			BY(ann)
-			ERR(EPERM, m->fn("plain/a", 0644));
-			BY(bob)
-			ERR(EPERM, m->fn("bobs/a", 0644));
+			BY (ann)
+				ERR(EPERM, m->fn("plain/a", 0644));
+			BY (bob)
+				ERR(EPERM, m->fn("bobs/a", 0644));
 			MOVED("plain", NONE);
 			continue;
 		}
 		MARK("shut", "anns");
-		BY(ann)
-		{
+		BY (ann) {
 			make_as(m, "plain", ANN_UID, ANN_GID);
 			make_as(m, "clubs", ANN_UID, ANN_GID);
 			make_as(m, "bobs", ANN_UID, ANN_GID);
 			ERR(EACCES, m->fn("shut/a", 0644));
 		}
-		BY(bob)
-		{
+		BY (bob) {
 			make_as(m, "plain", BOB_UID, BOB_GID);
 			make_as(m, "clubs", BOB_UID, BOB_GID);
 			ERR(EACCES, m->fn("shut/a", 0644));
@@ -269,22 +267,19 @@ GROUP(make_setgid)
 		gone(m, "c/r");
 		if (m->root_only)
 			continue;
-		BY(ann)
-		{
+		BY (ann) {
 			OK(m->fn("c/a", 0750));
 			NODE("c/a", got, ANN_UID, CLUB);
 			OK(m->fn("o/a", 0750));
 			NODE("o/a", got, ANN_UID, OTHER);
 		}
-		BY(bob)
-		{
+		BY (bob) {
 			OK(m->fn("c/b", 0750));
 			NODE("c/b", got, BOB_UID, CLUB);
 		}
 		if (dir) {
 			/* And so on, below. */
-			BY(ann)
-			{
+			BY (ann) {
 				OK(m->fn("o/a/deep", 0750));
 				NODE("o/a/deep", got, ANN_UID, OTHER);
 				OK(m_open("o/a/file", 0640));
@@ -298,8 +293,7 @@ GROUP(make_setgid)
 		gone(m, "c/b");
 		if (dir)
 			continue;
-		BY(ann)
-		{
+		BY (ann) {
 			OK(m->fn("o/a", 02755));
 			IS(perm("o/a"), 0755);
 			OK(m->fn("c/a", 02755));
@@ -378,8 +372,7 @@ GROUP(mknod)
 	IS(l_stat("c").st_rdev, 0);
 	/* A whiteout is no device. */
 	MUST(chmod(".", 0777));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(mknod("w", S_IFCHR | 0000, 0));
 		NODE("w", S_IFCHR, ANN_UID, ANN_GID);
 		IS(l_stat("w").st_rdev, 0);
@@ -463,8 +456,7 @@ GROUP(rmdir_user)
 	make(DIRECTORY, "clubs/a", 0, 0, 0);
 	l_file("alls/full/x", "");
 	MARK("anns", "alls");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, rmdir("anns/a"));
 		ERR(EACCES, rmdir("clubs/a"));
 		ERR(ENOTEMPTY, rmdir("alls/full"));
@@ -472,8 +464,7 @@ GROUP(rmdir_user)
 	}
 	MOVED("anns", NONE);
 	MOVED("alls", NONE);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(rmdir("anns/a"));
 		OK(rmdir("alls/a"));
 		OK(rmdir("clubs/a"));
@@ -481,8 +472,8 @@ GROUP(rmdir_user)
 		ERR(EACCES, rmdir("anns"));
 	}
 	MOVED("anns", MT | CT);
-	BY(bob)
-	OK(rmdir("alls/b"));
+	BY (bob)
+		OK(rmdir("alls/b"));
 	MOVED("alls", MT | CT);
 }
 

@@ -64,8 +64,7 @@ GROUP(open_times)
 	FRESH("h");
 	/* What exists keeps its owner and mode. */
 	make(REG, "anns", 0666, ANN_UID, CLUB);
-	BY(bob)
-	{
+	BY (bob) {
 		OK(oc("anns", O_CREAT | O_WRONLY | O_TRUNC));
 		NODE("anns", S_IFREG | 0666, ANN_UID, CLUB);
 	}
@@ -104,17 +103,16 @@ GROUP(open_noatime)
 {
 	make(REG, "anns", 0666, ANN_UID, ANN_GID);
 	OK(oc("anns", O_RDONLY | O_NOATIME));
-	BY(ann)
-	OK(oc("anns", O_RDONLY | O_NOATIME));
-	BY(bob)
-	{
+	BY (ann)
+		OK(oc("anns", O_RDONLY | O_NOATIME));
+	BY (bob) {
 		ERR(EPERM, oc("anns", O_RDONLY | O_NOATIME));
 		OK(oc("anns", O_RDONLY));
 	}
 	/* The mode comes first. */
 	MUST(chmod("anns", 0));
-	BY(bob)
-	ERR(EACCES, oc("anns", O_RDONLY | O_NOATIME));
+	BY (bob)
+		ERR(EACCES, oc("anns", O_RDONLY | O_NOATIME));
 }
 
 /* Every kind by every flag that says something of kinds. */
@@ -178,8 +176,7 @@ GROUP(open_path)
 		make(k, "a", 0, ANN_UID, ANN_GID);
 		MARK("a");
 		/* The mode does not matter. */
-		BY(bob)
-		{
+		BY (bob) {
 			int fd = (int)OK(open("a", O_PATH | O_NOFOLLOW));
 			OK(fd = open("a", O_PATH | O_NOFOLLOW));
 			OK(fstat(fd, &st));
@@ -215,8 +212,8 @@ GROUP(open_path)
 	char proc[40];
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	OK(oc(proc, O_RDWR));
-	BY(ann)
-	ERR(EACCES, oc(proc, O_RDWR));
+	BY (ann)
+		ERR(EACCES, oc(proc, O_RDWR));
 	close(fd);
 }
 
@@ -239,11 +236,10 @@ GROUP(open_excl)
 	IS(l_stat("f").st_size, 0);
 	IS(l_stat("l").st_size, 1);
 	/* A mode that forbids what is opened takes hold at the next open. */
-	BY(ann)
-	ERR(EACCES, oc("new", O_CREAT | O_RDWR));
+	BY (ann)
+		ERR(EACCES, oc("new", O_CREAT | O_RDWR));
 	MUST(chmod(".", 0777));
-	BY(ann)
-	{
+	BY (ann) {
 		OK(fd = open("new", O_CREAT | O_EXCL | O_RDWR, 0));
 		NODE("new", S_IFREG, ANN_UID, ANN_GID);
 		IS(write(fd, "mine", 4), 4);
@@ -266,8 +262,7 @@ GROUP(open_trunc)
 	IS(write(fd, "text", 4), 4);
 	close(fd);
 	MARK("f");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, oc("f", O_RDONLY | O_TRUNC));
 		ERR(EACCES, oc("f", O_WRONLY | O_TRUNC));
 		ERR(EACCES, oc("f", O_RDWR | O_TRUNC));
@@ -278,20 +273,19 @@ GROUP(open_trunc)
 	T(l_holds("f", "text"));
 	MUST(chmod("f", 0642));
 	MARK("f");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, oc("f", O_RDWR | O_TRUNC));
 		ERR(EACCES, oc("f", O_RDONLY | O_TRUNC));
 	}
 	MOVED("f", NONE);
-	BY(bob)
-	OK(oc("f", O_WRONLY | O_TRUNC));
+	BY (bob)
+		OK(oc("f", O_WRONLY | O_TRUNC));
 	IS(l_stat("f").st_size, 0);
 	MOVED("f", MT | CT);
 	NODE("f", S_IFREG | 0642, ANN_UID, ANN_GID);
 	MUST(chmod("f", 0400));
-	BY(ann)
-	ERR(EACCES, oc("f", O_WRONLY | O_TRUNC));
+	BY (ann)
+		ERR(EACCES, oc("f", O_WRONLY | O_TRUNC));
 	/* Linux takes reading and dropping together. */
 	l_file("g", "text");
 	OK(oc("g", O_RDONLY | O_TRUNC));
@@ -442,16 +436,15 @@ GROUP(open_device)
 	IS(c, 0);
 	close(fd);
 	ERR(ENXIO, oc("nothing", O_RDONLY));
-	BY(bob)
-	{
+	BY (bob) {
 		OK(oc("null", O_RDWR));
 		MARK("null");
 		ERR(EINVAL, truncate("null", 0));
 		MOVED("null", NONE);
 	}
 	MUST(chmod("null", 0600));
-	BY(bob)
-	ERR(EACCES, oc("null", O_WRONLY));
+	BY (bob)
+		ERR(EACCES, oc("null", O_WRONLY));
 }
 
 /* A fifo joins those who open it by this name. */

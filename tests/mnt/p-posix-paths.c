@@ -351,15 +351,13 @@ search_dirs(void)
 GROUP(search)
 {
 	search_dirs();
-	BY(ann)
-	{
+	BY (ann) {
 		for (size_t i = 0; i < NCALLS; i++) {
 			searching(&calls[i]);
 			searching_class(&calls[i], true);
 		}
 	}
-	BY(bob)
-	{
+	BY (bob) {
 		for (size_t i = 0; i < NCALLS; i++) {
 			/* A link to what is not one's own is another matter. */
 			if (strncmp(calls[i].name, "link", 4) == 0)
@@ -413,8 +411,7 @@ GROUP(write_parent)
 	MUST(lchown("src", ANN_UID, ANN_GID));
 	MUST(chmod(".", 0777));
 	MARK("plain", "plain/f");
-	BY(ann)
-	{
+	BY (ann) {
 		for (size_t i = 0; i < NCALLS; i++)
 			writing(&calls[i]);
 		OK(mkdir("ann/made", 0755));
@@ -425,8 +422,7 @@ GROUP(write_parent)
 	MOVED("plain", NONE);
 	MOVED("plain/f", NONE);
 	IS(entries("plain"), 2);
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, mkdir("ann/made", 0755));
 		ERR(EACCES, mkdir("club/made", 0755));
 		ERR(EACCES, unlink("ann/f"));

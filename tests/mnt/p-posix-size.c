@@ -77,8 +77,8 @@ GROUP(truncate_refused)
 		MARK("a");
 		ERR(k == DIRECTORY ? EISDIR : EINVAL, truncate("a", 0));
 		ERR(k == DIRECTORY ? EISDIR : EINVAL, truncate("a", 10));
-		BY(bob)
-		ERR(k == DIRECTORY ? EISDIR : EINVAL, truncate("a", 0));
+		BY (bob)
+			ERR(k == DIRECTORY ? EISDIR : EINVAL, truncate("a", 0));
 		MOVED("a", NONE);
 		OK(take_away(k, "a"));
 	}
@@ -115,31 +115,28 @@ GROUP(truncate_user)
 	make(REG, "f", 0644, ANN_UID, ANN_GID);
 	MUST(truncate("f", 4));
 	MARK("f");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, truncate("f", 0));
 		ERR(EACCES, truncate("f", 4));
 		ERR(EINVAL, truncate("f", -1));
 	}
 	MOVED("f", NONE);
-	BY(ann)
-	{
+	BY (ann) {
 		OK(truncate("f", 2));
 		NODE("f", S_IFREG | 0644, ANN_UID, ANN_GID);
 	}
 	MUST(chmod("f", 0466));
-	BY(ann)
-	ERR(EACCES, truncate("f", 0));
+	BY (ann)
+		ERR(EACCES, truncate("f", 0));
 	IS(l_stat("f").st_size, 2);
-	BY(bob)
-	OK(truncate("f", 1));
+	BY (bob)
+		OK(truncate("f", 1));
 	IS(l_stat("f").st_size, 1);
 	/* A descriptor keeps the right. */
 	fd = (int)MUST(open("f", O_RDWR));
 	MUST(chmod("f", 0));
 	MARK("f");
-	BY(bob)
-	{
+	BY (bob) {
 		ERR(EACCES, truncate("f", 7));
 		OK(ftruncate(fd, 7));
 	}
@@ -148,8 +145,8 @@ GROUP(truncate_user)
 	OK(truncate("f", 3));
 	/* Also to one without a name. */
 	OK(unlink("f"));
-	BY(ann)
-	OK(ftruncate(fd, 100));
+	BY (ann)
+		OK(ftruncate(fd, 100));
 	struct stat st;
 	OK(fstat(fd, &st));
 	IS(st.st_size, 100);
@@ -353,13 +350,13 @@ change_setid(const struct change *c, const struct setid *s, int fd)
 	MUST(ftruncate(fd, 100));
 	MUST(lseek(fd, 0, SEEK_SET));
 	MUST(chmod("a", s->before));
-	BY(ann)
-	OK(c->fn("a", fd));
+	BY (ann)
+		OK(c->fn("a", fd));
 	IS(perm("a"), s->owner);
 	MUST(ftruncate(fd, 100));
 	MUST(chmod("a", s->before));
-	BY(bob)
-	OK(c->fn("a", fd));
+	BY (bob)
+		OK(c->fn("a", fd));
 	IS(perm("a"), s->anybody);
 	MUST(ftruncate(fd, 100));
 	MUST(chmod("a", s->before));
@@ -391,15 +388,15 @@ GROUP(change_setgid_alone)
 		about(changes[i].name);
 		MUST(ftruncate(fd, 100));
 		MUST(chmod("a", 02666));
-		BY(ann)
-		OK(changes[i].fn("a", fd));
+		BY (ann)
+			OK(changes[i].fn("a", fd));
 		IS(perm("a"), 02666);
 		OK(changes[i].fn("a", fd));
 		IS(perm("a"), 02666);
 		MUST(ftruncate(fd, 100));
 		TAG("setgid-alone");
-		BY(bob)
-		OK(changes[i].fn("a", fd));
+		BY (bob)
+			OK(changes[i].fn("a", fd));
 		IS(perm("a"), 0666);
 		TAG(NULL);
 	}
@@ -421,8 +418,7 @@ GROUP(change_times)
 		OK(changes[i].fn("a", fd));
 		MOVED("a", MT | CT);
 		MOVED(".", NONE);
-		BY(bob)
-		{
+		BY (bob) {
 			MARK("a", ".");
 			OK(changes[i].fn("a", fd));
 			MOVED("a", MT | CT);
@@ -442,8 +438,7 @@ GROUP(change_nothing)
 	fd = (int)MUST(open("a", O_RDWR));
 	ro = (int)MUST(open("a", O_RDONLY));
 	MARK("a");
-	BY(bob)
-	{
+	BY (bob) {
 		IS(write(fd, "", 0), 0);
 		IS(pwrite(fd, "", 0, 1000), 0);
 		ERR(EBADF, write(ro, "x", 1));

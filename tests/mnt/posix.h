@@ -246,14 +246,25 @@ struct mark {
 };
 static struct mark p_marks[8];
 
+static int
+after(struct timespec a, struct timespec b)
+{
+	if (a.tv_sec != b.tv_sec)
+		return a.tv_sec < b.tv_sec ? -1 : 1;
+	return a.tv_nsec == b.tv_nsec ? 0 : a.tv_nsec < b.tv_nsec ? -1 : 1;
+}
+
+/* However late the ticks are that it lives on. */
 __attribute__((unused)) static void
 tick(void)
 {
-	struct timespec ts;
+	struct timespec start, now, nap = {.tv_nsec = 1000000};
 
-	clock_getres(CLOCK_REALTIME_COARSE, &ts);
-	ts.tv_nsec += ts.tv_nsec / 4;
-	nanosleep(&ts, NULL);
+	clock_gettime(CLOCK_REALTIME, &start);
+	do {
+		nanosleep(&nap, NULL);
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	} while (after(now, start) <= 0);
 }
 
 __attribute__((unused)) static void
@@ -267,14 +278,6 @@ mark(const char *const *paths)
 	tick();
 }
 #define MARK(...) mark((const char *const[]){__VA_ARGS__, NULL})
-
-static int
-after(struct timespec a, struct timespec b)
-{
-	if (a.tv_sec != b.tv_sec)
-		return a.tv_sec < b.tv_sec ? -1 : 1;
-	return a.tv_nsec == b.tv_nsec ? 0 : a.tv_nsec < b.tv_nsec ? -1 : 1;
-}
 
 static const char *
 moves_text(char *buf, int a, int m, int c)
