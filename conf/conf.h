@@ -84,6 +84,8 @@ struct conf {
 	bool c_allow_other;
 	uint64_t c_attr_timeout_ns; /* default 1 s */
 	unsigned c_threads;         /* 0: auto */
+	bool c_dev, c_suid;         /* devices and set-id bits have effect */
+	bool c_no_seccomp;
 	/* [rumpfs] */
 	uint64_t c_size;           /* bytes; default half of the memory */
 	uint64_t c_inodes;         /* default 1M */

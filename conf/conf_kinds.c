@@ -165,6 +165,9 @@ static const struct conf_key daemon_keys[] = {
     {"allow-other", conf_set_word, AT(conf, c_allow_other), 0, yes_no, "a boolean"},
     {"attr-timeout", conf_set_duration, AT(conf, c_attr_timeout_ns)},
     {"threads", conf_set_threads, AT(conf, c_threads)},
+    {"dev", conf_set_word, AT(conf, c_dev), 0, yes_no, "a boolean"},
+    {"suid", conf_set_word, AT(conf, c_suid), 0, yes_no, "a boolean"},
+    {"seccomp", conf_set_word, AT(conf, c_no_seccomp), 0, no_yes, "a boolean"},
 };
 
 static const struct conf_key rumpfs_keys[] = {

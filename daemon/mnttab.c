@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -255,6 +257,77 @@ run_fusermount(const char *path, bool lazy)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
+/* Constant while there are threads. */
+static int helper_fd = -1;
+static pid_t helper_pid;
+
+/* A byte in, lazy or not; a byte out, done or not.  The fd is the only one but stdio: the
+ * terminal or pipe that the daemon leaves, and what the daemon was given, are not held. */
+static void __attribute__((noreturn)) helper_run(int fd, const char *path)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char lazy, busy;
+
+	prctl(PR_SET_NAME, "rumpfuse-umount", 0, 0, 0);
+	for (int i = 0; i <= 2; i++)
+		dup2(null, i);
+	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)
+		_exit(1);
+	closefrom(4);
+	if (chdir("/") < 0)
+		_exit(1);
+	while (TEMP_FAILURE_RETRY(read(3, &lazy, 1)) == 1) {
+		busy = run_fusermount(path, lazy) != 0;
+		if (write(3, &busy, 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+int
+mnttab_helper_start(const char *path)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return -errno;
+	fflush(NULL);
+	helper_pid = fork();
+	if (helper_pid == 0)
+		helper_run(fds[1], path);
+	close(fds[1]);
+	if (helper_pid < 0) {
+		int err = errno;
+
+		close(fds[0]);
+		return -err;
+	}
+	helper_fd = fds[0];
+	return 0;
+}
+
+void
+mnttab_helper_stop(void)
+{
+	if (helper_fd < 0)
+		return;
+	close(helper_fd);
+	helper_fd = -1;
+	while (waitpid(helper_pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static int
+ask_helper(bool lazy)
+{
+	char c = lazy;
+
+	if (write(helper_fd, &c, 1) != 1 ||
+	    TEMP_FAILURE_RETRY(read(helper_fd, &c, 1)) != 1)
+		return -EIO; /* it was killed */
+	return c ? -EBUSY : 0;
+}
+
 int
 mnttab_unmount(const char *path, bool force)
 {
@@ -262,7 +335,7 @@ mnttab_unmount(const char *path, bool force)
 		return 0;
 	if (errno != EPERM)
 		return -errno;
-	return run_fusermount(path, force);
+	return helper_fd >= 0 ? ask_helper(force) : run_fusermount(path, force);
 }
 
 void

@@ -34,6 +34,16 @@ int mnttab_prepare(const char *mountpoint, const char *source, char **ret_path);
  * force: even if it is in use; requests that wait for an answer fail.  0 or -errno
  * (-EBUSY). */
 int mnttab_unmount(const char *path, bool force);
+
+/*
+ * fusermount3 is setuid, and a confined process gains no rights from one (confine.h).  So
+ * a daemon that needs it forks off a process, early, while there is little to be copied
+ * and nothing open, which waits for the word and runs it.  It ends with the daemon.  From
+ * then on mnttab_unmount() of this path goes by way of it.  0 or -errno.
+ */
+int mnttab_helper_start(const char *path);
+void mnttab_helper_stop(void);
+
 /* Cuts the connection between the kernel and the server of the FUSE file system dev,
  * where the kernel's control file system is there to do it. */
 void mnttab_abort(uint64_t dev);

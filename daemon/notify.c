@@ -84,6 +84,7 @@ notify_run(void *arg)
 {
 	struct notify *nt = arg;
 
+	pthread_setname_np(pthread_self(), "rumpfuse-notify");
 	pthread_mutex_lock(&nt->nt_mtx);
 	for (;;) {
 		struct note *no = nt->nt_first;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/confine.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -54,9 +55,9 @@ add_value(char **opts, const char *name, const char *value)
 }
 
 /*
- * The mount options for libfuse, allocated.  It would mount nosuid and nodev for
- * everybody; as root, files behave as on any mount unless asked otherwise, so that a
- * declared /dev/null works.
+ * The mount options for libfuse, allocated.  Set-id bits and device nodes are without
+ * effect unless they are asked for: libfuse mounts nosuid and nodev for everybody, and only
+ * root can have it otherwise.
  */
 static char *
 mount_options(const struct session *s)
@@ -71,9 +72,9 @@ mount_options(const struct session *s)
 		r |= add_opt(&opts, "ro");
 	if (o->o_allow_other || s->s_conf->c_allow_other)
 		r |= add_opt(&opts, "allow_other");
-	if (geteuid() == 0 && !options_mount_has(o, "nodev"))
+	if (geteuid() == 0 && s->s_conf->c_dev && !options_mount_has(o, "nodev"))
 		r |= add_opt(&opts, "dev");
-	if (geteuid() == 0 && !options_mount_has(o, "nosuid"))
+	if (geteuid() == 0 && s->s_conf->c_suid && !options_mount_has(o, "nosuid"))
 		r |= add_opt(&opts, "suid");
 	for (size_t i = 0; i < o->o_nmount; i++)
 		r |= add_opt(&opts, o->o_mount[i]);
@@ -82,6 +83,27 @@ mount_options(const struct session *s)
 		return NULL;
 	}
 	return opts;
+}
+
+/* Device nodes that nobody will be able to open. */
+static void
+tell_devices(const struct conf *c, const struct options *o)
+{
+	bool asked =
+	    (c->c_dev && !options_mount_has(o, "nodev")) || options_mount_has(o, "dev");
+
+	for (size_t i = 0; i < c->c_nnodes; i++) {
+		const struct conf_node *n = &c->c_nodes[i];
+		bool device = n->cn_type == 'b' ||
+		              (n->cn_type == 'c' && (n->cn_major || n->cn_minor));
+
+		if (n->cn_kind != CK_NODE || !device || (asked && geteuid() == 0))
+			continue;
+		log_msg(LOG_NOTICE, "%s:%u: [%s]: the device cannot be opened: %s",
+		    n->cn_where.cw_file, n->cn_where.cw_line, n->cn_where.cw_section,
+		    asked ? "only root's mounts have devices"
+			  : "the mount is nodev (-o dev, or dev = yes in [daemon])");
+	}
 }
 
 static struct fuse_session *
@@ -181,6 +203,8 @@ serve(struct session *s)
 		r = etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
 	}
 	if (r == 0)
+		confine(!s->s_conf->c_no_seccomp);
+	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
 	if (r == 0)
 		r = signals_start(s);
@@ -233,12 +257,18 @@ run(struct session *s)
 
 	signals_block();
 	umask(0);
+	r = confine_can_unmount() ? 0 : mnttab_helper_start(s->s_mountpoint);
+	if (r < 0) {
+		log_msg(LOG_ERR, "fork: %s", strerror(-r));
+		return EXIT_RUN;
+	}
 	if (!o->o_foreground && chdir("/") < 0) {
 		log_msg(LOG_ERR, "/: %s", strerror(errno));
 		return EXIT_RUN;
 	}
 	if (o->o_debug)
 		trace_sink = log_trace;
+	tell_devices(s->s_conf, o);
 	code = space_new(&s->s_space, s->s_conf, o->o_rdonly, false);
 	if (code)
 		return code;
@@ -281,7 +311,9 @@ prepare_and_run(struct session *s)
 		if (s->s_bg.bg_parent)
 			return code;
 	}
-	return run(s);
+	code = run(s);
+	mnttab_helper_stop();
+	return code;
 }
 
 int
@@ -318,6 +350,7 @@ session_check(const struct options *o)
 	if (code == 0) {
 		space_print(&sp, c);
 		space_done(&sp);
+		tell_devices(c, o);
 	}
 	conf_free(c);
 	return code;

@@ -205,6 +205,7 @@ take_signals(void *arg)
 	sigset_t set;
 	int sig;
 
+	pthread_setname_np(pthread_self(), "rumpfuse-signal");
 	our_signals(&set);
 	for (;;) {
 		if (sigwait(&set, &sig) != 0)

@@ -9,8 +9,8 @@
  * When the file system uid leaves 0, the kernel takes the capabilities that override file
  * permissions from the thread's effective set, and gives them back when it returns to 0
  * (probe_privileged() has made sure of that).  Capabilities of other kinds remain, among
- * them CAP_SETGID, which the way back needs.  So does CAP_SYS_RESOURCE: a file system's
- * reserved blocks stay within reach.
+ * them CAP_SETGID, which the way back needs; which others there are is for the daemon to
+ * say (daemon/confine.c).
  *
  * If the way back fails, the thread would go on serving others with the wrong rights; the
  * process ends instead.
