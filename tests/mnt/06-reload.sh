@@ -157,7 +157,8 @@ rf_reload "$M" "and the next one counts" test -e "$M/last"
 reader=$!
 for i in {1..60}; do
 	printf '%s[etfs /d%d]\nhost = dir\n[etfs /w]\nhost = img%d\ntype = blk\n' \
-	    "$base" $((i % 3)) $((i % 2 + 2)) >"$conf"
+	    "$base" $((i % 3)) $((i % 2 + 2)) >"$W/new"
+	mv "$W/new" "$conf" # a reload may be reading the old one
 	kill -HUP "${RF_PID[$M]}"
 	sleep 0.03
 done
