@@ -306,6 +306,9 @@ fe_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
 	    .vm_rdev = rdev,
 	};
 
+	/* A symlink would need a target, and neither is mknod(2)'s to make. */
+	if (mk.vm_type == VLNK || mk.vm_type == VDIR)
+		mk.vm_type = 0;
 	make(req, FE_MKNOD, parent, name, &mk);
 }
 
