@@ -58,6 +58,7 @@ static struct script script;
 static struct sent sent[2 * STEPS_MAX + 2];
 static unsigned nsent;
 static bool lost;
+static size_t message_end; /* in buf */
 
 int __real_fallocate64(int fd, int mode, off_t off, off_t len);
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len);
@@ -234,12 +235,16 @@ take_in(void *to, size_t n)
 	bool plain = nsent > 0 && sent[nsent - 1].r_plain;
 	ssize_t got;
 
-	ASAN_UNPOISON_MEMORY_REGION(buf, sizeof(buf));
+	NEED(to == buf && n <= sizeof(buf) - TAIL);
+	ASAN_UNPOISON_MEMORY_REGION(buf + message_end, TAIL);
 	got = recv(ends[0], to, n, MSG_DONTWAIT);
-	if (got > 0 && plain)
-		ASAN_POISON_MEMORY_REGION((char *)to + got, TAIL);
-	else if (got > 0)
-		memset((char *)to + got, 0, TAIL);
+	if (got <= 0)
+		return got;
+	message_end = (size_t)got;
+	if (plain)
+		ASAN_POISON_MEMORY_REGION(buf + message_end, TAIL);
+	else
+		memset(buf + message_end, 0, TAIL);
 	return got;
 }
 
@@ -491,7 +496,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pool_add(&script.s_nodes, FUSE_ROOT_ID);
 	greet(in_byte(&script.s_in));
 	run(&sp);
-	ASAN_UNPOISON_MEMORY_REGION(buf, sizeof(buf));
+	ASAN_UNPOISON_MEMORY_REGION(buf + message_end, TAIL);
 	fuse_session_destroy(se);
 	close(ends[1]);
 	space_done(&sp);
