@@ -28,6 +28,9 @@
 
 #include "etfs/etfs_private.h"
 
+/* Of a shard that has any. */
+#define MIN_CHAINS 16u
+
 static uint64_t
 identity_hash(const struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino)
 {
@@ -86,24 +89,11 @@ find_locked(struct etfs_shard *sh, uint64_t hash, const struct etfs_key *k,
 	return NULL;
 }
 
-static void
-unhash_locked(struct etfs_shard *sh, struct enode *n)
-{
-	struct enode **p = chain(sh, n->n_hash);
-
-	while (*p != n)
-		p = &(*p)->n_chain;
-	*p = n->n_chain;
-	n->n_chain = NULL;
-	n->n_hashed = false;
-	sh->sh_count--;
-}
-
-/* Twice the chains, or as they are where memory is short; -ENOMEM if there are none. */
+/* So many chains, or as they are where memory is short; -ENOMEM if there are none. */
 static int
-grow_locked(struct etfs_shard *sh)
+resize_locked(struct etfs_shard *sh, uint32_t size)
 {
-	uint32_t size = sh->sh_size ? sh->sh_size * 2 : 16, old = sh->sh_size;
+	uint32_t old = sh->sh_size;
 	struct enode **was = sh->sh_hash, **h = calloc(size, sizeof(struct enode *));
 
 	if (!h)
@@ -125,13 +115,29 @@ grow_locked(struct etfs_shard *sh)
 	return 0;
 }
 
+static void
+unhash_locked(struct etfs_shard *sh, struct enode *n)
+{
+	struct enode **p = chain(sh, n->n_hash);
+
+	while (*p != n)
+		p = &(*p)->n_chain;
+	*p = n->n_chain;
+	n->n_chain = NULL;
+	n->n_hashed = false;
+	sh->sh_count--;
+	/* Long before it is full again, so that it does not go up and down. */
+	if (sh->sh_size > MIN_CHAINS && sh->sh_count < sh->sh_size / 8)
+		(void)resize_locked(sh, sh->sh_size / 2);
+}
+
 static int
 insert_locked(struct etfs_shard *sh, struct enode *n)
 {
 	struct enode **p;
 
 	if (sh->sh_count >= sh->sh_size) {
-		int r = grow_locked(sh);
+		int r = resize_locked(sh, sh->sh_size ? sh->sh_size * 2 : MIN_CHAINS);
 		if (r < 0)
 			return r;
 	}
