@@ -80,10 +80,14 @@ struct fe {
 	pthread_key_t fe_bufs_key;   /* c */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
 	void *fe_ready_arg;
+	/* c: called when much has been forgotten, and more may follow; may be NULL */
+	void (*fe_forgot)(void *arg);
+	void *fe_forgot_arg;
 	_Atomic uint64_t fe_count[FE_NOPS]; /* a */
 	_Atomic uint64_t fe_errors;         /* a: replies that were an error */
 	_Atomic uint64_t
 	    fe_forgotten;         /* a: nodes forgotten, for when to look at the heap */
+	_Atomic uint64_t fe_told; /* a: fe_forgotten when fe_forgot was called last */
 	_Atomic uint32_t fe_peak; /* a: nodes known since the heap was trimmed last */
 };
 

@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <linux/xattr.h>
-#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,10 +13,6 @@
 #include "vfs/acl.h"
 
 #define MAX_BACKGROUND 64
-
-/* Nodes. */
-#define TRIM_LOOK_EVERY 1024u
-#define TRIM_MIN        2048u
 
 static void
 want(struct fuse_conn_info *conn, uint64_t cap, bool on)
@@ -150,36 +145,13 @@ forget_one(const struct fe *fe, fuse_ino_t ino, uint64_t n)
 		vn_forget(vp, n);
 }
 
-/*
- * The C library keeps what is freed for later use.  After a large tree has gone that is
- * most of the process, so a look is taken every so many forgotten nodes, and when a quarter
- * of what was known at the peak has gone the heap is given back.
- */
-static void
-maybe_trim(struct fe *fe, uint64_t n)
-{
-	uint64_t before = atomic_fetch_add(&fe->fe_forgotten, n);
-	uint32_t nodes, peak;
-
-	if (before / TRIM_LOOK_EVERY == (before + n) / TRIM_LOOK_EVERY)
-		return;
-	nodes = slots_count(&fe->fe_vfs->vfs_nodes);
-	peak = atomic_load(&fe->fe_peak);
-	if (nodes > peak) {
-		atomic_store(&fe->fe_peak, nodes);
-	} else if (peak - nodes > TRIM_MIN && peak - nodes > peak / 4) {
-		atomic_store(&fe->fe_peak, nodes);
-		malloc_trim(0);
-	}
-}
-
 static void
 fe_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
 	struct fe *fe = fe_begin(req, FE_FORGET);
 
 	forget_one(fe, ino, n);
-	maybe_trim(fe, 1);
+	fe_forgotten(fe, 1);
 	fuse_reply_none(req);
 }
 
@@ -190,7 +162,7 @@ fe_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *all)
 
 	for (size_t i = 0; i < count; i++)
 		forget_one(fe, all[i].ino, all[i].nlookup);
-	maybe_trim(fe, count);
+	fe_forgotten(fe, count);
 	fuse_reply_none(req);
 }
 

@@ -111,6 +111,7 @@ fe_begin(fuse_req_t req, enum fe_op op)
 {
 	struct fe *fe = fuse_req_userdata(req);
 
+	fe_heap_thread();
 	atomic_fetch_add_explicit(&fe->fe_count[op], 1, memory_order_relaxed);
 	return fe;
 }

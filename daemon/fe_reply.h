@@ -9,6 +9,10 @@
 
 /* The begin of every request: counts it. */
 struct fe *fe_begin(fuse_req_t req, enum fe_op op);
+/* Once for each thread, before it serves (fe_heap.c). */
+void fe_heap_thread(void);
+/* So many nodes have been forgotten: gives memory back now and then. */
+void fe_forgotten(struct fe *fe, uint64_t n);
 /* The vnode of a node id, lent, or NULL (ESTALE). */
 struct vnode *fe_node(const struct fe *fe, fuse_ino_t ino);
 /* The open file of fi, lent, or NULL: none given, or not known (EBADF). */

@@ -6,10 +6,15 @@
 #define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fuse_lowlevel.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/log.h"
+
+/* So long nobody has asked when the heap is trimmed. */
+#define TRIM_WAIT_NS 200000000
+#define NSEC         1000000000
 
 struct note {
 	struct note *no_next;
@@ -79,6 +84,46 @@ send_note(struct fuse_session *se, const struct note *no)
 		fuse_lowlevel_notify_inval_inode(se, no->no_id, 0, 0);
 }
 
+void
+notify_trim(void *arg)
+{
+	struct notify *nt = arg;
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_nsec += TRIM_WAIT_NS;
+	at.tv_sec += at.tv_nsec / NSEC;
+	at.tv_nsec %= NSEC;
+	pthread_mutex_lock(&nt->nt_mtx);
+	nt->nt_trim_at = at;
+	if (!nt->nt_trim) {
+		nt->nt_trim = true;
+		pthread_cond_signal(&nt->nt_cond);
+	}
+	pthread_mutex_unlock(&nt->nt_mtx);
+}
+
+/* Waits for a note or for the time to trim the heap, and does that; nt_mtx is held. */
+static void
+wait_for_work(struct notify *nt)
+{
+	if (!nt->nt_trim) {
+		pthread_cond_wait(&nt->nt_cond, &nt->nt_mtx);
+	} else {
+		struct timespec at = nt->nt_trim_at;
+
+		if (pthread_cond_timedwait(&nt->nt_cond, &nt->nt_mtx, &at) != ETIMEDOUT)
+			return;
+		if (at.tv_sec != nt->nt_trim_at.tv_sec ||
+		    at.tv_nsec != nt->nt_trim_at.tv_nsec)
+			return; /* it was put off meanwhile */
+		nt->nt_trim = false;
+		pthread_mutex_unlock(&nt->nt_mtx);
+		malloc_trim(0);
+		pthread_mutex_lock(&nt->nt_mtx);
+	}
+}
+
 static void *
 notify_run(void *arg)
 {
@@ -92,7 +137,7 @@ notify_run(void *arg)
 		if (!no && nt->nt_stop)
 			break;
 		if (!no) {
-			pthread_cond_wait(&nt->nt_cond, &nt->nt_mtx);
+			wait_for_work(nt);
 			continue;
 		}
 		nt->nt_first = no->no_next;
@@ -115,9 +160,14 @@ static const struct vfs_notify_ops notify_ops = {
 void
 notify_init(struct notify *nt, struct vfs *v)
 {
+	pthread_condattr_t attr;
+
 	memset(nt, 0, sizeof(*nt));
 	pthread_mutex_init(&nt->nt_mtx, NULL);
-	pthread_cond_init(&nt->nt_cond, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&nt->nt_cond, &attr);
+	pthread_condattr_destroy(&attr);
 	nt->nt_tail = &nt->nt_first;
 	nt->nt_vfs = v;
 	v->vfs_notify = &notify_ops;

@@ -9,6 +9,9 @@
  * Notes hold node ids and names, no vnodes.  An id that the kernel does not know, or has
  * forgotten by the time, is refused by the kernel and nothing happens.
  *
+ * The same thread gives back what the C library keeps of freed memory, when it is asked to
+ * and nobody has asked for a moment: that takes the locks of the heap for a while.
+ *
  * Locking: nt_mtx guards the queue and the flags; nothing is taken below it.
  */
 #ifndef RF_DAEMON_NOTIFY_H
@@ -17,6 +20,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "vfs/mount.h"
 
@@ -30,6 +34,8 @@ struct notify {
 	pthread_mutex_t nt_mtx;
 	pthread_cond_t nt_cond;
 	struct note *nt_first, **nt_tail; /* m */
+	struct timespec nt_trim_at;       /* m: when to trim the heap, CLOCK_MONOTONIC */
+	bool nt_trim;                     /* m: it is to be trimmed */
 	bool nt_running;                  /* m: notes are taken */
 	bool nt_stop;                     /* m: the thread ends when the queue is empty */
 };
@@ -39,6 +45,8 @@ struct notify {
 void notify_init(struct notify *nt, struct vfs *v);
 /* Starts the thread.  0 or -errno. */
 int notify_start(struct notify *nt, struct fuse_session *se);
+/* Trims the heap when this has not been called for a moment; arg: a struct notify. */
+void notify_trim(void *arg);
 /* Sends what is queued and ends the thread; later notes are dropped.  Requests must still
  * be served meanwhile, or the connection be gone.  May be called again. */
 void notify_stop(struct notify *nt);

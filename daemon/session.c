@@ -276,6 +276,8 @@ run(struct session *s)
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
+		s->s_fe.fe_forgot = notify_trim;
+		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);
