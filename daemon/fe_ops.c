@@ -163,6 +163,7 @@ fe_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *all)
 	for (size_t i = 0; i < count; i++)
 		forget_one(fe, all[i].ino, all[i].nlookup);
 	fe_forgotten(fe, count);
+	fe_buffer_read(all, count * sizeof(*all));
 	fuse_reply_none(req);
 }
 

@@ -13,6 +13,9 @@ struct fe *fe_begin(fuse_req_t req, enum fe_op op);
 void fe_heap_thread(void);
 /* So many nodes have been forgotten: gives memory back now and then. */
 void fe_forgotten(struct fe *fe, uint64_t n);
+/* A part of libfuse's buffer that nobody will read again: its pages are given back if they
+ * are many. */
+void fe_buffer_read(const void *mem, size_t len);
 /* The vnode of a node id, lent, or NULL (ESTALE). */
 struct vnode *fe_node(const struct fe *fe, fuse_ino_t ino);
 /* The open file of fi, lent, or NULL: none given, or not known (EBADF). */
