@@ -56,7 +56,7 @@ struct report {
 };
 static struct report *p_report;
 static const char *p_group;
-static char p_about[96];
+static char p_about[200];
 
 /* The next rows are about this one: a kind, a variant, a user.  NULL: no longer. */
 __attribute__((unused)) static void
@@ -72,7 +72,7 @@ about(const char *what)
 static void
 become(const struct user *u)
 {
-	static char name[128];
+	static char name[240];
 	bool good = setgroups(u->ngroups, &u->group) == 0 &&
 	            setresgid(u->gid, u->gid, u->gid) == 0 &&
 	            setresuid(u->uid, u->uid, u->uid) == 0;
