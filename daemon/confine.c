@@ -38,6 +38,12 @@
 
 #include "daemon/log.h"
 
+#ifdef RF_SANITIZED
+#define FILTERING false
+#else
+#define FILTERING true
+#endif
+
 /* In the headers of newer systems only; the number is the same on all machines but Alpha. */
 #define NR_FCHMODAT2 452
 
@@ -146,8 +152,6 @@ drop_capabilities(void)
 		kept("capabilities", errno ? errno : EPERM);
 }
 
-#ifndef RF_SANITIZED
-
 /* 0 or -errno. */
 static int
 allow_list(scmp_filter_ctx ctx, const char *calls)
@@ -223,15 +227,6 @@ load_filter(void)
 		seccomp_release(ctx);
 }
 
-#else
-
-static void
-load_filter(void)
-{
-}
-
-#endif
-
 void
 confine(bool filter)
 {
@@ -250,6 +245,6 @@ confine(bool filter)
 	 * would keep it from its own /proc/self/fdinfo. */
 	if (confine_can_unmount() && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		kept("dumpable", errno);
-	if (filter)
+	if (filter && FILTERING)
 		load_filter();
 }
