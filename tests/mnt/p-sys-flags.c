@@ -81,8 +81,11 @@ GROUP(flags_set)
 		    same[i].flag);
 		CASE_IS(fsx.fsx_projid, 0, "no project with flags %x", same[i].flag);
 		OK(statx(fd, "", AT_EMPTY_PATH, STATX_ALL, &sx));
+		/* statx of a FUSE mount has none of the daemon's attributes. */
+		TAG("statx-attributes");
 		CASE_IS(sx.stx_attributes & 0x70, same[i].attr, "flags %x by statx",
 		    same[i].flag);
+		TAG(NULL);
 		OK(set_flags("f", 0));
 		fsx.fsx_xflags |= same[i].x;
 		CASE_OK(ioctl(fd, FS_IOC_FSSETXATTR, &fsx), "flags %x by FSSETXATTR",
@@ -94,13 +97,14 @@ GROUP(flags_set)
 		CASE_IS(flags_of("f"), 0, "flags %x taken so", same[i].flag);
 	}
 	OK(statx(fd, "", AT_EMPTY_PATH, STATX_ALL, &sx));
+	TAG("statx-attributes");
 	IS(sx.stx_attributes_mask & 0x70, 0x70);
+	TAG(NULL);
 	close(fd);
 }
 
 GROUP(flags_rules)
 {
-	struct stat was;
 	int f = 0, fd;
 
 	l_file("f", "");
@@ -142,9 +146,25 @@ GROUP(flags_rules)
 	close(fd);
 	ERR(ENOTTY, flags_of("p"));
 	ERR(ENOTTY, set_flags("p", FS_NODUMP_FL));
+}
+
+GROUP(flags_effects)
+{
+	struct stat was;
+	struct statx sx;
+	int fd;
+
+	l_file("f", "");
 	was = l_stat("f");
 	tick();
 	OK(set_flags("f", FS_NODUMP_FL));
+	/* FUSE goes on with the attributes that it has cached. */
+	TAG("flags-ctime");
+	T(t_cmp(l_stat("f").st_ctim, was.st_ctim) > 0);
+	TAG(NULL);
+	OK(statx(AT_FDCWD, "f", AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &sx));
+	T(sx.stx_ctime.tv_sec > was.st_ctim.tv_sec ||
+	    sx.stx_ctime.tv_nsec > was.st_ctim.tv_nsec);
 	T(t_cmp(l_stat("f").st_ctim, was.st_ctim) > 0);
 	T(t_cmp(l_stat("f").st_mtim, was.st_mtim) == 0);
 	OK(rename("f", "g"));
@@ -202,8 +222,11 @@ GROUP(immutable_file)
 	ERR(EPERM, removexattr("f", "user.a"));
 	ERR(EPERM, setxattr("f", ACL_A, &a, n, 0));
 	ERR(EPERM, removexattr("f", ACL_A));
+	/* FUSE looks at the mode alone, before it asks the daemon. */
+	TAG("immutable-mode");
 	ERR_AS(A, EPERM, open("f", O_WRONLY));
 	ERR(EPERM, faccessat(AT_FDCWD, "f", W_OK, AT_EACCESS));
+	TAG(NULL);
 	/* Reading is free. */
 	T(l_holds("f", "text"));
 	OK(getxattr("f", "user.a", NULL, 0));
@@ -275,7 +298,9 @@ GROUP(immutable_dir)
 	ERR(EPERM, setxattr("d", "user.a", "1", 1, 0));
 	ERR(EEXIST, mkdir("d/f", 0700));
 	ERR(ENOENT, unlink("d/no"));
+	TAG("immutable-mode");
 	ERR(EPERM, faccessat(AT_FDCWD, "d", W_OK, AT_EACCESS));
+	TAG(NULL);
 	/* What is in it is not meant. */
 	OK(fd = open("d/f", O_WRONLY | O_TRUNC));
 	OK(write(fd, "else", 4));
@@ -313,7 +338,11 @@ GROUP(append_file)
 	ERR(EPERM, ftruncate(fd, 0));
 	ERR(EPERM, ftruncate(fd, 1000));
 	ERR(EPERM, fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 4));
+	/* FUSE does not know the flag; so the daemon asks at each write. */
+	TAG("append-open");
 	ERR(EPERM, fcntl(fd, F_SETFL, O_RDWR));
+	TAG(NULL);
+	T(fcntl(fd, F_SETFL, O_RDWR) != 0 || pwrite(fd, "X", 1, 0) < 0);
 	close(fd);
 	T(l_holds("f", "text+more+!"));
 	ERR(EPERM, unlink("f"));
@@ -335,7 +364,9 @@ GROUP(append_file)
 	OK(fd = open("f", O_RDWR));
 	OK(set_flags("f", FS_APPEND_FL));
 	ERR(EPERM, ftruncate(fd, 0));
+	TAG("append-open");
 	OK(pwrite(fd, "X", 1, 0));
+	TAG(NULL);
 	close(fd);
 	OK(set_flags("f", 0));
 }

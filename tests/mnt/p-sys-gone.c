@@ -22,13 +22,12 @@ static const struct timespec then[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
 
 GROUP(gone_file)
 {
-	int fd = make("f"), ro, again, f;
+	int fd = make("f"), ro;
 	struct stat st, was;
 	struct statfs sf;
 	char buf[100], *p;
 
 	T(fill(fd, 0, 10000, 'g'));
-	OK(fsetxattr(fd, "user.a", "1", 1, 0));
 	OK(ro = open("f", O_RDONLY));
 	was = f_stat(fd);
 	tick();
@@ -64,7 +63,21 @@ GROUP(gone_file)
 	OK(msync(p, 8192, MS_SYNC));
 	munmap(p, 8192);
 	T(all(ro, 10, 1, 'm'));
-	/* Attributes. */
+	OK(fstatfs(fd, &sf));
+	close(fd);
+	close(ro);
+}
+
+GROUP(gone_file_attributes)
+{
+	int fd = make("f"), ro, again, f;
+	struct stat st, was;
+	char buf[100];
+
+	OK(fsetxattr(fd, "user.a", "1", 1, 0));
+	OK(ro = open("f", O_RDONLY));
+	was = f_stat(fd);
+	OK(unlink("f"));
 	OK(fchmod(fd, 0640));
 	IS(f_stat(ro).st_mode & 07777, 0640);
 	OK(fchown(fd, UID_A, GID_A));
@@ -78,7 +91,6 @@ GROUP(gone_file)
 	OK(fremovexattr(fd, "user.a"));
 	ERR(ENODATA, fgetxattr(fd, "user.a", buf, 10));
 	OK(ioctl(fd, FS_IOC_GETFLAGS, &f));
-	OK(fstatfs(fd, &sf));
 	/* A name it gets no more, but another opening. */
 	ERR(ENOENT, linkat(AT_FDCWD, by_fd(fd), AT_FDCWD, "g", AT_SYMLINK_FOLLOW));
 	ERR(ENOENT, linkat(fd, "", AT_FDCWD, "g", AT_EMPTY_PATH));
@@ -106,7 +118,6 @@ GROUP(gone_file_more)
 	int fd = make("f"), other, out = make("out"), path;
 	struct stat st;
 	struct acl_raw a;
-	char buf[16];
 	loff_t at = 0;
 
 	T(fill(fd, 0, 5000, 'o'));
@@ -151,8 +162,14 @@ GROUP(gone_file_more)
 	close(other);
 	close(path);
 	close(out);
+}
+
+GROUP(gone_or_not)
+{
+	int fd = make("x");
+	char buf[16];
+
 	/* With a name left it is not gone. */
-	fd = make("x");
 	OK(link("x", "y"));
 	OK(unlink("x"));
 	IS(f_stat(fd).st_nlink, 1);
@@ -188,10 +205,8 @@ list_fd(int fd)
 
 GROUP(gone_dir)
 {
-	int d, e, top;
+	int d, top;
 	struct stat was, st;
-	char buf[1024];
-	struct statfs sf;
 
 	OK(mkdir("d", 0755));
 	l_file("f", "");
@@ -220,7 +235,24 @@ GROUP(gone_dir)
 	ERR(ENOENT, fstatat(d, "x", &st, 0));
 	ERR(EINVAL, unlinkat(d, ".", AT_REMOVEDIR));
 	T(l_exists("f"));
-	/* It is a directory all the same. */
+	close(d);
+	close(top);
+}
+
+/* It is a directory all the same. */
+GROUP(gone_dir_itself)
+{
+	int d, e, top;
+	struct stat was, st;
+	char buf[1024];
+	struct statfs sf;
+
+	OK(mkdir("d", 0755));
+	l_file("f", "");
+	OK(top = open(".", O_RDONLY | O_DIRECTORY));
+	OK(d = open("d", O_RDONLY | O_DIRECTORY));
+	was = f_stat(d);
+	OK(rmdir("d"));
 	OK(e = openat(d, ".", O_RDONLY | O_DIRECTORY));
 	IS(f_stat(e).st_ino, was.st_ino);
 	close(e);
@@ -293,7 +325,7 @@ GROUP(gone_dir_listing)
 
 GROUP(rename_over_open)
 {
-	int old, new, d;
+	int old, new;
 	char *m;
 
 	l_file("old", "old text");
@@ -333,7 +365,15 @@ GROUP(rename_over_open)
 	OK(rename("old", "same"));
 	T(l_exists("old") && l_exists("same"));
 	IS(l_stat("old").st_nlink, 2);
+}
+
+GROUP(rename_over_open_more)
+{
+	int old, new, d;
+
 	/* Two change places. */
+	l_file("old", "n");
+	l_file("also", "NEW text, longer");
 	OK(old = open("old", O_RDONLY));
 	OK(new = open("also", O_RDONLY));
 	OK(renameat2(AT_FDCWD, "old", AT_FDCWD, "also", RENAME_EXCHANGE));
