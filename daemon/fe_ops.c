@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "daemon/fe_reply.h"
-#include "vfs/acl.h"
 
 #define MAX_BACKGROUND 64
 
@@ -391,17 +390,6 @@ fe_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	fe_error(req, fe_node(fe, ino) ? 0 : -ESTALE);
 }
 
-/* As with chmod, who is not in a file's group cannot make it run as that group. */
-static bool
-acl_kills_sgid(fuse_req_t req, struct vnode *vp, const char *name, const struct cred *cr)
-{
-	struct vattr va;
-
-	return cr->cr_uid != 0 && strcmp(name, ACL_ACCESS) == 0 &&
-	       vop_getattr(vp, NULL, &va) == 0 && (va.va_mode & S_ISGID) &&
-	       !fe_in_group(req, va.va_gid);
-}
-
 static void
 fe_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
     size_t size, int flags)
@@ -411,8 +399,6 @@ fe_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 	struct cred cr;
 
 	fe_cred(req, &cr);
-	if (vp && acl_kills_sgid(req, vp, name, &cr))
-		flags |= XATTR_KILL_SGID;
 	fe_error(req, vp ? vop_setxattr(vp, name, value, size, flags, &cr) : -ESTALE);
 }
 

@@ -165,24 +165,6 @@ fe_umask(fuse_req_t req)
 	return fuse_req_ctx(req)->umask & 0777;
 }
 
-bool
-fe_in_group(fuse_req_t req, gid_t gid)
-{
-	gid_t groups[64], *all = groups;
-	int n = fuse_req_getgroups(req, 64, groups);
-	bool found = fuse_req_ctx(req)->gid == gid;
-
-	if (n > 64) {
-		all = malloc((size_t)n * sizeof(*all));
-		n = all ? fuse_req_getgroups(req, n, all) : 0;
-	}
-	for (int i = 0; i < n && !found; i++)
-		found = all[i] == gid;
-	if (all != groups)
-		free(all);
-	return found;
-}
-
 void
 fe_error(fuse_req_t req, int r)
 {

@@ -67,9 +67,7 @@ etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size
 
 	if (r == 0)
 		r = act_as_owner(node_of(vp), cr, &acting);
-	/* Acting as the caller, the host knows by itself whether the set-group-id bit goes. */
-	return r < 0 ? r
-	             : hc_setxattr(pin.p_fd, name, value, size, flags & ~XATTR_KILL_SGID);
+	return r < 0 ? r : hc_setxattr(pin.p_fd, name, value, size, flags);
 }
 
 int

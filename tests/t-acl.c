@@ -141,6 +141,7 @@ mode_of(struct vnode *vp)
 
 TEST(on_nodes)
 {
+	static const struct cred stranger = {1000, 101};
 	struct vattr_set chmod = {.vs_valid = VS_MODE, .vs_mode = 02604};
 	AUTO_WORLD w;
 	char v[256], buf[256], want[256];
@@ -167,7 +168,9 @@ TEST(on_nodes)
 	CHECK(memcmp(want, buf, len) == 0);
 	/* One that says no more than a mode is not kept. */
 	n = acl(v, "u7 g1 o1");
-	CHECK_EQ(vop_setxattr(f, ACL_ACCESS, v, n, XATTR_KILL_SGID, &t_cred), 0);
+	CHECK_EQ(vop_setxattr(f, ACL_ACCESS, v, n, 0, &t_cred), 0);
+	CHECK_EQ(mode_of(f), 02711);
+	CHECK_EQ(vop_setxattr(f, ACL_ACCESS, v, n, 0, &stranger), 0);
 	CHECK_EQ(mode_of(f), 0711);
 	CHECK_EQ(vop_getxattr(f, ACL_ACCESS, buf, sizeof(buf), &len), -ENODATA);
 	CHECK_EQ(usage(&w).ru_size_used, 0);

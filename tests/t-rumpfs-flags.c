@@ -168,6 +168,13 @@ TEST(append_only)
 	vop_close(f);
 	CHECK_EQ(p_unlink(&w, "/d/f"), -EPERM);
 	CHECK_EQ(set(vp, 0), 0);
+	/* What was open for all of it goes on. */
+	CHECK_EQ(vop_open(vp, O_WRONLY, &t_cred, &f), 0);
+	CHECK_EQ(set(vp, FS_APPEND_FL), 0);
+	uio_init_buf(&u, data, 3, 0);
+	CHECK_EQ(vop_write(vp, f, &u), 0);
+	vop_close(f);
+	CHECK_EQ(set(vp, 0), 0);
 	/* A directory that only grows. */
 	CHECK_EQ(set(d, FS_APPEND_FL), 0);
 	CHECK_EQ(p_make(&w, "/d/g", VREG), 0);

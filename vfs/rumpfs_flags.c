@@ -81,6 +81,13 @@ rumpfs_may_setattr(
 	return 0;
 }
 
+bool
+rumpfs_may_setgid(const struct rumpfs_node *rn, const struct cred *cr)
+{
+	return cr->cr_uid == 0 || cr->cr_gid == rn->rn_gid ||
+	       (cr->cr_member && cr->cr_member(cr, rn->rn_gid));
+}
+
 /*
  * The set-id bits that this change takes off.  The kernel sends the mode without them, but
  * not at O_TRUNC, which is ours altogether, and not where a file's group may not execute
@@ -100,7 +107,7 @@ rumpfs_setid_lost(
 		lost = alone ? S_ISUID : S_ISUID | S_ISGID;
 	if (alone &&
 	    (vs->vs_valid == 0 || (vs->vs_valid & (VS_SIZE | VS_UID | VS_GID))) &&
-	    cr->cr_gid != rn->rn_gid && !(cr->cr_member && cr->cr_member(cr, rn->rn_gid)))
+	    !rumpfs_may_setgid(rn, cr))
 		lost |= S_ISGID;
 	return lost;
 }

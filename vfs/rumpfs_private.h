@@ -144,6 +144,8 @@ int rumpfs_may_rename(const struct vrename *v);
 int rumpfs_may_open(const struct rumpfs_node *rn, int flags);
 int rumpfs_may_setattr(
     const struct rumpfs_node *rn, const struct file *f, const struct vattr_set *vs);
+/* May this caller have a set-group-id bit on the node: root, and who is of its group. */
+bool rumpfs_may_setgid(const struct rumpfs_node *rn, const struct cred *cr);
 uint32_t rumpfs_setid_lost(
     const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr);
 int rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode);

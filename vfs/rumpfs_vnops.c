@@ -528,9 +528,10 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	int r;
 
-	(void)f;
-	/* A file opened to append cannot be kept by the kernel from ceasing to. */
-	if (!u->uio_append && (rn->rn_flags & FS_APPEND_FL))
+	/* A file opened to append cannot be kept by the kernel from ceasing to; what was
+	 * open otherwise before the flag was set goes on. */
+	if (!u->uio_append && f && (f->f_flags & O_APPEND) &&
+	    (rn->rn_flags & FS_APPEND_FL))
 		return -EPERM;
 	if (u->uio_append)
 		u->uio_off = rn->rn_data.rd_size;

@@ -117,7 +117,8 @@ drop(struct rumpfs_mount *rm, struct rxattr **at)
 }
 
 static int
-set_acl(struct vnode *vp, const char *name, const void *value, size_t size, int flags)
+set_acl(struct vnode *vp, const char *name, const void *value, size_t size,
+    const struct cred *cr)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	struct rumpfs_mount *rm = rumpfs_mount_of(vp);
@@ -137,7 +138,8 @@ set_acl(struct vnode *vp, const char *name, const void *value, size_t size, int 
 		drop(rm, find(rn, name));
 	if (r < 0)
 		return r;
-	if (flags & XATTR_KILL_SGID)
+	/* As with chmod: who is not of the group cannot make the file run as it. */
+	if (access && !rumpfs_may_setgid(rn, cr))
 		mode &= ~(uint32_t)S_ISGID;
 	rn->rn_mode = mode;
 	rn->rn_ctime_ns = rumpfs_now_ns();
@@ -158,7 +160,7 @@ rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t si
 	if (r < 0)
 		return r;
 	if (acl_is_name(name))
-		return set_acl(vp, name, value, size, flags);
+		return set_acl(vp, name, value, size, cr);
 	if (strlen(name) > NAME_MAX_)
 		return -ERANGE;
 	if (size > VALUE_MAX)

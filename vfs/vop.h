@@ -98,10 +98,6 @@ void dirbuf_release(struct dirbuf *db, struct dirrec *r);
  * in a directory that has any: below are the attachments'.  (vop_readdir, dirscan) */
 #define DIR_COOKIE_BASE (1ull << 33)
 
-/* setxattr of an access ACL: the caller is neither in the file's group nor privileged, so
- * the set-group-id bit goes. */
-#define XATTR_KILL_SGID (1 << 16)
-
 enum vops_flags {
 	VOPS_LOCKED = 1 << 0, /* the wrappers take the locks of the rows above */
 };
@@ -176,8 +172,8 @@ struct vops {
 	/* size 0 asks for the length.  name is a NUL-terminated full name ("user.x"). */
 	int (*getxattr)(
 	    struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
-	/* flags: XATTR_CREATE, XATTR_REPLACE, XATTR_KILL_SGID.  The two names of acl.h are
-	 * ACLs, of which an empty one removes. */
+	/* flags: XATTR_CREATE, XATTR_REPLACE.  The two names of acl.h are ACLs, of which an
+	 * empty one removes. */
 	int (*setxattr)(struct vnode *vp, const char *name, const void *value,
 	    size_t size, int flags, const struct cred *cr);
 	int (*listxattr)(struct vnode *vp, char *buf, size_t size, size_t *ret_len);
