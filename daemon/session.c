@@ -180,9 +180,12 @@ unmount(struct session *s)
 	struct mnttab_entry e;
 	int r;
 
-	if (mnttab_is(s->s_mountpoint, s->s_dev))
+	/* Only while it is there is the number ours.  Where it has been moved, the closing of
+	 * the session cuts it off. */
+	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+		mnttab_abort(s->s_dev);
 		(void)mnttab_unmount(s->s_mountpoint, true);
-	mnttab_abort(s->s_dev);
+	}
 	r = mnttab_at(s->s_mountpoint, &e);
 	if (r == 0)
 		mnttab_entry_done(&e);

@@ -153,4 +153,19 @@ printf '[daemon]\naccess = ro\n' >"$W/ro.conf"
 rf_mount "$W/ro.conf" "$M"
 refuse "access = ro of the daemon" 'Read-only' mkdir "$M/x"
 rf_umount "$M"
+
+# The numbers of file systems are used again: a daemon that comes late to its end must not
+# take another one's for its own.
+rf_mount none "$M"
+late=${RF_PID[$M]}
+dev=$(stat -c %d "$M")
+kill -STOP "$late"
+umount -l "$M"
+mkdir "$W/other"
+rf_mount none "$W/other"
+same "the number is used again" "$(stat -c %d "$W/other")" "$dev"
+kill -CONT "$late"
+rf_wait "$M"
+check "the other mount lives on" touch "$W/other/new"
+rf_umount "$W/other"
 done_testing
