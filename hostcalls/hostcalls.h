@@ -93,6 +93,14 @@ int hc_handle_get(int fd, struct hc_handle **ret_handle);
 /* mount_fd: any fd of that file system.  -ESTALE: the file is gone. */
 int hc_handle_open(int mount_fd, const struct hc_handle *h, int flags);
 
+/* 1 if the directory fd is the directory rootfd or lies below it, 0 if it does not, or
+ * -errno.  Both may be O_PATH. */
+int hc_inside(int fd, int rootfd);
+/* A number that tells one life of an inode from the next, where its file system keeps
+ * one: two files that had the same inode number one after the other differ in it.  Never
+ * 0.  -EOPNOTSUPP: there is none. */
+int hc_generation(int fd, uint64_t *ret);
+
 /* Attributes.  fd may be O_PATH throughout. */
 int hc_stat(int fd, struct hc_stat *ret);
 int hc_stat_beneath(int dirfd, const char *name, struct hc_stat *ret);
@@ -170,6 +178,34 @@ int hc_lock(int fd, int type, uint64_t off, uint64_t len, pid_t *ret_pid);
  * partition table; -EEXIST: several have this PARTLABEL.
  */
 int hc_partition(int fd, const char *spec, uint64_t *ret_begin, uint64_t *ret_size);
+
+/*
+ * Being told of changes in directories (inotify).
+ */
+
+/* One change, as hc_watch_next() reads it. */
+struct hc_event {
+	int he_wd;            /* which watch; he_lost: none */
+	const char *he_name;  /* the name it is about, "" if it is the directory itself */
+	bool he_name_changed; /* the name came, went or means another file */
+	bool he_came_new;     /* it came, not by a rename */
+	bool he_gone;         /* the watch is over: the directory has gone */
+	bool he_moved;        /* the directory itself was moved */
+	bool he_lost;         /* there were more than could be kept */
+};
+/* The fd of a queue of events, for hc_close(). */
+int hc_watch_new(void);
+/* The number of the watch on the directory dirfd (O_PATH will do), from 1.  -ENOSPC: there
+ * are as many as the system allows; -EOPNOTSUPP: others can change this file system without
+ * this system being told. */
+int hc_watch_add(int watch_fd, int dirfd);
+void hc_watch_del(int watch_fd, int wd);
+/* Waits.  1: there are events, 0: stop_fd has something to read, or -errno. */
+int hc_watch_wait(int watch_fd, int stop_fd);
+/* What there is, up to cap bytes; 0: nothing.  Does not wait. */
+ssize_t hc_watch_read(int watch_fd, void *buf, size_t cap);
+/* The event at *at of what was read (no host call); false at the end. */
+bool hc_watch_next(const void *buf, size_t len, size_t *at, struct hc_event *ret);
 
 /*
  * Acting as a caller.  Between hc_become() and hc_unbecome() the calling thread's host
