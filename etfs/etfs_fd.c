@@ -18,6 +18,9 @@
  *
  * When the process or the system runs out of fds, fds_shrink() closes all that are not
  * pinned, and the call is made again (WITH_FDS).
+ *
+ * A directory is pinned by whoever does anything in or to it, so that is where it is made
+ * sure that the host has not moved it out of the key (etfs_inside.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -147,7 +150,7 @@ node_reopen(struct enode *n, const struct hc_handle *handle)
 	if (fd < 0)
 		return fd;
 	r = hc_stat(fd, &hs);
-	if (r == 0 && !node_same(n, &hs))
+	if (r == 0 && !node_same(n, &hs, fd))
 		r = -ESTALE;
 	if (r < 0) {
 		hc_close(fd);
@@ -156,8 +159,9 @@ node_reopen(struct enode *n, const struct hc_handle *handle)
 	return fd;
 }
 
-int
-node_pin(struct enode *n, struct pin *ret)
+/* node_pin() without asking where the directory is. */
+static int
+pin_anywhere(struct enode *n, struct pin *ret)
 {
 	struct etfs_shard *sh = node_shard(n);
 	struct hc_handle *handle;
@@ -189,6 +193,21 @@ node_pin(struct enode *n, struct pin *ret)
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
 	hc_close(fd);
 	return 0;
+}
+
+int
+node_pin(struct enode *n, struct pin *ret)
+{
+	AUTO_PIN pin = {.p_fd = -1};
+	int r = pin_anywhere(n, &pin);
+
+	if (r == 0 && n->n_vn.v_type == VDIR)
+		r = node_inside(n, pin.p_fd);
+	if (r == 0) {
+		*ret = pin;
+		pin.p_node = NULL;
+	}
+	return r;
 }
 
 void

@@ -11,10 +11,12 @@
  * shard's mutex (node_last_unref), together with taking it out of the hash, so a node
  * that is found there has a reference that can be added to.
  *
- * Reused inodes.  The host may give a deleted file's inode number to a new file.  Where
- * the host keeps birth times, a match whose birth time differs is another file: the old
- * node is taken out of the hash and lives on, unfindable, for those who have it; the
- * host's fd that it may have still works, and getting a new one fails with ESTALE.
+ * Reused inodes.  The host may give a deleted file's inode number to a new file.  A match
+ * whose birth time differs is another file: the old node is taken out of the hash and lives
+ * on, unfindable, for those who have it; the host's fd that it may have still works, and
+ * getting a new one fails with ESTALE.  Birth times do not tell where the host keeps none,
+ * nor for a file that was deleted within the clock tick it was made in; a node that is made
+ * of such a file keeps the inode's generation as well (n_gen).
  *
  * Aliases.  With symlinks = follow a directory can be reached under many names, but the
  * kernel wants one place for each directory.  The alias number tells them apart: 0 for
@@ -44,28 +46,58 @@ identity_hash(const struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t i
 	return h ^ h >> 29;
 }
 
+/* Longer than the longest clock tick that birth times are taken from. */
+#define TICK_NS 40000000
+
 static bool
 time_set(const struct timespec *t)
 {
 	return t->tv_sec || t->tv_nsec;
 }
 
-/* Whether *hs, which has the node's device and inode number, is the node's file. */
+/* Whether another file with this inode number could show the same birth time. */
 static bool
-same_life(const struct enode *n, const struct hc_stat *hs)
+birth_is_vague(const struct hc_stat *hs)
+{
+	struct timespec now;
+
+	if (!time_set(&hs->hs_btime))
+		return true;
+	vfs_now(&now);
+	return (now.tv_sec - hs->hs_btime.tv_sec) * 1000000000ll + now.tv_nsec -
+	           hs->hs_btime.tv_nsec <
+	       TICK_NS;
+}
+
+/* 0: not to be had. */
+static uint64_t
+generation(int fd)
+{
+	uint64_t gen = 0;
+
+	if (fd >= 0)
+		(void)hc_generation(fd, &gen);
+	return gen;
+}
+
+/* Whether *hs, which has the node's device and inode number, is the node's file.  gen: its
+ * generation, or 0. */
+static bool
+same_life(const struct enode *n, const struct hc_stat *hs, uint64_t gen)
 {
 	const struct timespec *a = &n->n_btime, *b = &hs->hs_btime;
 
-	if (n->n_ifmt != (hs->hs_mode & S_IFMT))
+	if (n->n_ifmt != (hs->hs_mode & S_IFMT) || (n->n_gen && gen && n->n_gen != gen))
 		return false;
 	return !time_set(a) || !time_set(b) ||
 	       (a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec);
 }
 
 bool
-node_same(const struct enode *n, const struct hc_stat *hs)
+node_same(const struct enode *n, const struct hc_stat *hs, int fd)
 {
-	return n->n_dev == hs->hs_dev && n->n_ino == hs->hs_ino && same_life(n, hs);
+	return n->n_dev == hs->hs_dev && n->n_ino == hs->hs_ino &&
+	       same_life(n, hs, n->n_gen ? generation(fd) : 0);
 }
 
 static struct enode **
@@ -149,18 +181,28 @@ insert_locked(struct etfs_shard *sh, struct enode *n)
 	return 0;
 }
 
-/* A node of this identity that is still about, with a reference; or NULL, and one whose
- * inode has been reused is out of the way. */
-static struct enode *
-match_locked(struct etfs_shard *sh, uint64_t hash, const struct node_place *pl,
-    uint64_t alias, const struct hc_stat *hs)
-{
-	struct enode *n =
-	    find_locked(sh, hash, pl->np_key, alias, hs->hs_dev, hs->hs_ino);
+/* What node_get() is asked for. */
+struct wanted {
+	const struct node_place *w_pl;
+	const struct hc_stat *w_hs;
+	uint64_t w_alias, w_hash;
+	uint64_t w_gen; /* 0: not asked for as yet, or there is none */
+};
 
-	if (!n)
+/* A node of this identity that is still about, with a reference; or NULL, and one whose
+ * inode has been reused is out of the way.  *ret_ask: the generation decides, and is not
+ * known. */
+static struct enode *
+match_locked(struct etfs_shard *sh, const struct wanted *w, bool *ret_ask)
+{
+	const struct hc_stat *hs = w->w_hs;
+	struct enode *n = find_locked(
+	    sh, w->w_hash, w->w_pl->np_key, w->w_alias, hs->hs_dev, hs->hs_ino);
+
+	*ret_ask = n && n->n_gen && !w->w_gen;
+	if (!n || *ret_ask)
 		return NULL;
-	if (same_life(n, hs) && vn_ref_live(&n->n_vn))
+	if (same_life(n, hs, w->w_gen) && vn_ref_live(&n->n_vn))
 		return n;
 	unhash_locked(sh, n);
 	return NULL;
@@ -184,9 +226,10 @@ ops_for(const struct node_place *pl, const struct hc_stat *hs, enum vtype *ret_t
 }
 
 static int
-node_new(const struct node_place *pl, const struct hc_stat *hs, int fd, uint64_t alias,
-    uint64_t hash, struct enode **ret)
+node_new(const struct wanted *w, int fd, struct enode **ret)
 {
+	const struct node_place *pl = w->w_pl;
+	const struct hc_stat *hs = w->w_hs;
 	struct enode *n = calloc(1, sizeof(*n));
 	const struct vops *op;
 	enum vtype type;
@@ -198,8 +241,9 @@ node_new(const struct node_place *pl, const struct hc_stat *hs, int fd, uint64_t
 	n->n_ino = hs->hs_ino;
 	n->n_ifmt = hs->hs_mode & S_IFMT;
 	n->n_btime = hs->hs_btime;
-	n->n_hash = hash;
-	n->n_alias = alias;
+	n->n_gen = w->w_gen;
+	n->n_hash = w->w_hash;
+	n->n_alias = w->w_alias;
 	n->n_depth = pl->np_depth;
 	n->n_fd = -1;
 	r = hostfs_ref(pl->np_key->k_etfs, hs, fd,
@@ -217,7 +261,7 @@ node_new(const struct node_place *pl, const struct hc_stat *hs, int fd, uint64_t
 	}
 	if (!pl->np_parent)
 		atomic_fetch_or(&n->n_vn.v_flags, VF_ROOT);
-	if (pl->np_real && alias) {
+	if (pl->np_real && w->w_alias) {
 		vn_ref(&pl->np_real->n_vn);
 		n->n_real = pl->np_real;
 	}
@@ -225,45 +269,71 @@ node_new(const struct node_place *pl, const struct hc_stat *hs, int fd, uint64_t
 	return 0;
 }
 
+/* The node of this identity, which takes *fd if it has none; or NULL.  made: the one to
+ * put in if there is none. */
+static int
+find_or_insert(struct etfs_shard *sh, struct wanted *w, int *fd, struct enode *made,
+    struct enode **ret)
+{
+	struct enode *n;
+	bool ask;
+	int r = 0;
+
+	for (;;) {
+		lk_mutex(&sh->sh_mtx, LK_LEAF);
+		n = match_locked(sh, w, &ask);
+		if (!ask)
+			break;
+		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+		w->w_gen = generation(*fd);
+		if (!w->w_gen)
+			return -ESTALE;
+	}
+	if (!n && made) {
+		r = insert_locked(sh, made);
+		if (r == 0)
+			n = made;
+	}
+	if (n)
+		node_give_fd_locked(sh, n, fd);
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	*ret = n;
+	return r;
+}
+
 int
 node_get(
     const struct node_place *pl, const struct hc_stat *hs, int *fd, struct enode **ret)
 {
 	struct etfs_key *k = pl->np_key;
-	uint64_t alias = S_ISDIR(hs->hs_mode) ? pl->np_alias : 0;
-	uint64_t hash = identity_hash(k, alias, hs->hs_dev, hs->hs_ino);
-	struct etfs_shard *sh = &k->k_etfs->e_shard[hash >> 58];
-	struct enode *n, *made = NULL;
-	int r = 0;
+	struct wanted w = {
+	    .w_pl = pl,
+	    .w_hs = hs,
+	    .w_alias = S_ISDIR(hs->hs_mode) ? pl->np_alias : 0,
+	};
+	struct enode *n = NULL, *made = NULL;
+	struct etfs_shard *sh;
+	int r;
 
-	lk_mutex(&sh->sh_mtx, LK_LEAF);
-	n = match_locked(sh, hash, pl, alias, hs);
-	if (n)
-		node_give_fd_locked(sh, n, fd);
-	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
-	if (!n) {
-		r = node_new(pl, hs, *fd, alias, hash, &made);
-		if (r < 0)
-			return r;
-		lk_mutex(&sh->sh_mtx, LK_LEAF);
-		n = match_locked(sh, hash, pl, alias, hs);
-		if (!n) {
-			r = insert_locked(sh, made);
-			if (r == 0) {
-				n = made;
-				made = NULL;
-			}
-		}
-		if (n)
-			node_give_fd_locked(sh, n, fd);
-		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
-		if (made)
+	w.w_hash = identity_hash(k, w.w_alias, hs->hs_dev, hs->hs_ino);
+	if (birth_is_vague(hs))
+		w.w_gen = generation(*fd);
+	sh = &k->k_etfs->e_shard[w.w_hash >> 58];
+	r = find_or_insert(sh, &w, fd, NULL, &n);
+	if (r == 0 && !n) {
+		r = node_new(&w, *fd, &made);
+		if (r == 0)
+			r = find_or_insert(sh, &w, fd, made, &n);
+		if (made && n != made)
 			vn_unref(&made->n_vn);
-		if (r < 0)
-			return r;
 	}
-	if (pl->np_name)
+	if (r < 0)
+		return r;
+	if (pl->np_parent)
+		node_found_inside(n, pl->np_real ? pl->np_real : pl->np_parent);
+	if (pl->np_name) {
 		node_placed(n, pl->np_parent, pl->np_name);
+	}
 	shard_trim(k->k_etfs, sh, k->k_etfs->e_shard_fds);
 	*ret = n;
 	return 0;

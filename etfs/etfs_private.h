@@ -15,6 +15,7 @@
  *   etfs_dirmod.c  directories: everything that changes them
  *   etfs_rename.c  rename, and where nodes are in the tree
  *   etfs_follow.c  symlinks = follow
+ *   etfs_inside.c  are directories still below their key?
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -124,6 +125,10 @@ struct enode {
 	uint32_t n_ifmt;         /* c: S_IFMT of the host object */
 	uint64_t n_shown_ino;    /* c: in stat */
 	struct timespec n_btime; /* c */
+	uint64_t n_gen; /* c: hc_generation(), where birth times do not tell; else 0 */
+	/* a: directories: when it was known last to be below the key's root (etfs_inside.c);
+	 * ns of a clock that only rises, 0: never */
+	_Atomic uint64_t n_inside_ns;
 	uint64_t n_hash;  /* c: of the identity; the shard is chosen by its top bits */
 	uint64_t n_alias; /* c: directories reached through a link; else 0 */
 	struct enode
@@ -248,7 +253,9 @@ int node_get(
     const struct node_place *pl, const struct hc_stat *hs, int *fd, struct enode **ret);
 /* The node of this identity if there is one, with a reference. */
 struct enode *node_find(struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino);
-bool node_same(const struct enode *n, const struct hc_stat *hs);
+/* Whether *hs is of the node's file.  fd is of that too, or -1: then a reused inode number
+ * that only its generation gives away goes unnoticed. */
+bool node_same(const struct enode *n, const struct hc_stat *hs, int fd);
 bool node_last_unref(struct vnode *vp);
 void node_reclaim(struct vnode *vp);
 
@@ -260,7 +267,8 @@ struct pin {
 	struct efile *p_file; /* an open file lent it; NULL: it is the node's own */
 	int p_fd;
 };
-/* May make host calls as the daemon: not between hc_become() and hc_unbecome(). */
+/* May make host calls as the daemon: not between hc_become() and hc_unbecome().  A
+ * directory that is not below its key's root any more is -ESTALE. */
 int node_pin(struct enode *n, struct pin *ret);
 void node_unpin(struct pin *p);
 #define AUTO_PIN __attribute__((cleanup(node_unpin))) struct pin
@@ -315,6 +323,16 @@ act_done(bool *acting)
 	*acting = false;
 }
 #define AUTO_ACT __attribute__((cleanup(act_done))) bool
+
+/* etfs_inside.c */
+
+/* Now, on the clock of n_inside_ns. */
+uint64_t etfs_clock_ns(void);
+/* Whether the directory n, which fd is of, is still below its key's root: 0, -ESTALE if it
+ * is not, or -errno.  Asks the host at most once in the time that names are good for. */
+int node_inside(struct enode *n, int fd);
+/* n was just found in parent, which is inside. */
+void node_found_inside(struct enode *n, const struct enode *parent);
 
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,

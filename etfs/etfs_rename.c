@@ -121,7 +121,7 @@ note_moved(struct enode *d, int dirfd, const struct name *name)
 		return;
 	n = node_find(
 	    key_of(d), S_ISDIR(hs.hs_mode) ? d->n_alias : 0, hs.hs_dev, hs.hs_ino);
-	if (n && node_same(n, &hs))
+	if (n && node_same(n, &hs, -1))
 		node_placed(n, d, name);
 }
 
