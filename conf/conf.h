@@ -34,6 +34,11 @@ enum conf_type {
 	CT_DIR,
 	CT_DIR_SUBDIRS
 };
+enum conf_watch {
+	CW_DEFAULT, /* of a key: as [daemon] says; there: auto */
+	CW_AUTO,
+	CW_NO
+};
 enum conf_symlinks {
 	CS_SHOW,
 	CS_HIDE,
@@ -49,6 +54,7 @@ struct conf_etfs {
 	char *ce_partition;         /* or NULL */
 	bool ce_rdonly, ce_missing_hide, ce_hidden, ce_no_lock, ce_special;
 	enum conf_symlinks ce_symlinks;
+	enum conf_watch ce_watch;
 	bool ce_set_mode, ce_set_uid, ce_set_gid;
 	uint32_t ce_mode, ce_uid, ce_gid;
 };
@@ -83,6 +89,7 @@ struct conf {
 	bool c_rdonly;
 	bool c_allow_other;
 	uint64_t c_attr_timeout_ns; /* default 1 s */
+	enum conf_watch c_watch;    /* of keys that do not say it */
 	unsigned c_threads;         /* 0: auto */
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
 	bool c_no_seccomp;

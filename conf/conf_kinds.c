@@ -22,6 +22,7 @@
 #define E_LOCK      9
 #define E_SYMLINKS  10
 #define E_SPECIAL   11
+#define E_WATCH     12
 
 /* For the tables that follow. */
 #define AT(type, field)   offsetof(struct type, field), sizeof(((struct type *)0)->field)
@@ -35,6 +36,8 @@ static const struct conf_word rw_ro[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
 static const struct conf_word fail_hide[] = {{"fail", 0}, {"hide", 1}, {NULL, 0}};
 static const struct conf_word symlink_words[] = {
     {"show", CS_SHOW}, {"hide", CS_HIDE}, {"follow", CS_FOLLOW}, {NULL, 0}};
+static const struct conf_word watch_words[] = {
+    {"auto", CW_AUTO}, {"no", CW_NO}, {NULL, 0}};
 static const struct conf_word etfs_types[] = {{"reg", CT_REG}, {"blk", CT_BLK},
     {"chr", CT_CHR}, {"dir", CT_DIR}, {"dir-subdirs", CT_DIR_SUBDIRS}, {NULL, 0}};
 static const struct conf_word node_types[] = {
@@ -111,7 +114,7 @@ static void
 finish_etfs_type(struct conf_parse *p, const struct conf_etfs *e)
 {
 	static const int for_files[] = {E_BEGIN, E_SIZE, E_PARTITION, E_LOCK};
-	static const int for_dirs[] = {E_SYMLINKS, E_SPECIAL};
+	static const int for_dirs[] = {E_SYMLINKS, E_SPECIAL, E_WATCH};
 	const struct conf_section *s = p->cp_section;
 	bool dir = e->ce_type == CT_DIR || e->ce_type == CT_DIR_SUBDIRS;
 
@@ -164,6 +167,7 @@ static const struct conf_key daemon_keys[] = {
     {"access", conf_set_word, AT(conf, c_rdonly), 0, rw_ro, "an access"},
     {"allow-other", conf_set_word, AT(conf, c_allow_other), 0, yes_no, "a boolean"},
     {"attr-timeout", conf_set_duration, AT(conf, c_attr_timeout_ns)},
+    {"watch", conf_set_word, AT(conf, c_watch), 0, watch_words, "a choice"},
     {"threads", conf_set_threads, AT(conf, c_threads)},
     {"dev", conf_set_word, AT(conf, c_dev), 0, yes_no, "a boolean"},
     {"suid", conf_set_word, AT(conf, c_suid), 0, yes_no, "a boolean"},
@@ -239,6 +243,7 @@ static const struct conf_key etfs_keys[] = {
     [E_SYMLINKS] = {"symlinks", conf_set_word, ETFS(ce_symlinks), 0, symlink_words,
 	"a choice"},
     [E_SPECIAL] = {"special", conf_set_word, ETFS(ce_special), 0, yes_no, "a boolean"},
+    [E_WATCH] = {"watch", conf_set_word, ETFS(ce_watch), 0, watch_words, "a choice"},
     {"mode", conf_set_mode, ETFS(ce_mode), FLAG(conf_etfs, ce_set_mode)},
     {"uid", conf_set_uid, ETFS(ce_uid), FLAG(conf_etfs, ce_set_uid)},
     {"gid", conf_set_gid, ETFS(ce_gid), FLAG(conf_etfs, ce_set_gid)},

@@ -89,6 +89,14 @@ key_symlinks(enum conf_symlinks s)
 	return kinds[s];
 }
 
+static enum etfs_watch
+key_watch(enum conf_watch w)
+{
+	return w == CW_DEFAULT ? ETFS_WATCH_DEFAULT
+	       : w == CW_NO    ? ETFS_WATCH_NO
+	                       : ETFS_WATCH_AUTO;
+}
+
 int
 apply_key(struct etfs *e, const struct conf_etfs *ce)
 {
@@ -106,6 +114,7 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	    .es_no_lock = ce->ce_no_lock,
 	    .es_special = ce->ce_special,
 	    .es_symlinks = key_symlinks(ce->ce_symlinks),
+	    .es_watch = key_watch(ce->ce_watch),
 	    .es_set_mode = ce->ce_set_mode,
 	    .es_set_uid = ce->ce_set_uid,
 	    .es_set_gid = ce->ce_set_gid,
@@ -368,6 +377,7 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	    .eo_ttl_ns = c->c_attr_timeout_ns,
 	    .eo_rdonly = rdonly || c->c_rdonly,
 	    .eo_no_lock = check,
+	    .eo_no_watch = c->c_watch == CW_NO,
 	};
 	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
 	struct vnode *root;

@@ -177,12 +177,11 @@ fe_error(fuse_req_t req, int r)
 	(void)fuse_reply_err(req, -r);
 }
 
+/* Seconds, as libfuse wants them. */
 double
-fe_ttl(const struct mount *mp)
+fe_seconds(uint64_t ns)
 {
-	if (mp->mnt_ttl_ns == MNT_TTL_FOREVER)
-		return FOREVER_S;
-	return (double)mp->mnt_ttl_ns / 1e9;
+	return ns == MNT_TTL_FOREVER ? FOREVER_S : (double)ns / 1e9;
 }
 
 void
@@ -204,8 +203,8 @@ fe_stat(struct stat *ret, const struct vattr *va)
 }
 
 int
-fe_entry_fill(const struct fe *fe, struct fuse_entry_param *e, const struct vnode *dvp,
-    struct vnode *vp)
+fe_entry_fill(
+    const struct fe *fe, struct fuse_entry_param *e, struct vnode *dvp, struct vnode *vp)
 {
 	struct vattr va;
 	int r = vop_getattr(vp, NULL, &va);
@@ -216,15 +215,15 @@ fe_entry_fill(const struct fe *fe, struct fuse_entry_param *e, const struct vnod
 	e->ino = vfs_node_id(fe->fe_vfs, vp);
 	e->generation = fe->fe_generation;
 	fe_stat(&e->attr, &va);
-	e->attr_timeout = fe_ttl(vp->v_mount);
+	e->attr_timeout = fe_seconds(mount_attr_ttl(dvp, vp, &va));
 	/* The name is the directory's: a key in an in-memory directory changes only by
 	 * attaching and detaching, which tell the kernel. */
-	e->entry_timeout = fe_ttl(dvp->v_mount);
+	e->entry_timeout = fe_seconds(mount_name_ttl(dvp));
 	return 0;
 }
 
 void
-fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp)
+fe_entry(fuse_req_t req, struct vnode *dvp, struct vnode *vp)
 {
 	struct fuse_entry_param e;
 	int r = fe_entry_fill(fuse_req_userdata(req), &e, dvp, vp);
@@ -240,11 +239,11 @@ fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp)
 }
 
 void
-fe_no_entry(fuse_req_t req, const struct vnode *dvp)
+fe_no_entry(fuse_req_t req, struct vnode *dvp)
 {
 	struct fuse_entry_param e = {.ino = 0};
 
-	e.entry_timeout = fe_ttl(dvp->v_mount);
+	e.entry_timeout = fe_seconds(mount_name_ttl(dvp));
 	if (atomic_load(&dvp->v_flags) & VF_PENDING && e.entry_timeout > PENDING_TTL_S)
 		e.entry_timeout = PENDING_TTL_S;
 	if (e.entry_timeout <= 0) {
@@ -266,5 +265,5 @@ fe_attr(fuse_req_t req, struct vnode *vp, struct file *f)
 		return;
 	}
 	fe_stat(&st, &va);
-	(void)fuse_reply_attr(req, &st, fe_ttl(vp->v_mount));
+	(void)fuse_reply_attr(req, &st, fe_seconds(mount_attr_ttl(NULL, vp, &va)));
 }

@@ -32,17 +32,17 @@ struct fe_bufs *fe_bufs(struct fe *fe);
 /* Replies with r: 0 or -errno. */
 void fe_error(fuse_req_t req, int r);
 
-/* Seconds, as libfuse wants them. */
-double fe_ttl(const struct mount *mp);
+/* A time as libfuse wants it. */
+double fe_seconds(uint64_t ns);
 void fe_stat(struct stat *ret, const struct vattr *va);
 /* Fills *e for vp found in dvp.  0 or -errno; takes no reference. */
-int fe_entry_fill(const struct fe *fe, struct fuse_entry_param *e,
-    const struct vnode *dvp, struct vnode *vp);
+int fe_entry_fill(
+    const struct fe *fe, struct fuse_entry_param *e, struct vnode *dvp, struct vnode *vp);
 
 /* Replies with the entry vp of dvp and takes over the caller's reference on vp. */
-void fe_entry(fuse_req_t req, const struct vnode *dvp, struct vnode *vp);
+void fe_entry(fuse_req_t req, struct vnode *dvp, struct vnode *vp);
 /* Replies that a name of dvp does not exist, for as long as that can be known. */
-void fe_no_entry(fuse_req_t req, const struct vnode *dvp);
+void fe_no_entry(fuse_req_t req, struct vnode *dvp);
 /* Replies with the attributes of vp (f may be NULL). */
 void fe_attr(fuse_req_t req, struct vnode *vp, struct file *f);
 

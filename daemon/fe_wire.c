@@ -87,7 +87,7 @@ count(const struct wire *w, enum fe_op op)
 	atomic_fetch_add_explicit(&w->w_fe->fe_count[op], 1, memory_order_relaxed);
 }
 
-/* Seconds, as fe_ttl() has them, in two parts. */
+/* Seconds, as fe_seconds() has them, in two parts. */
 static void
 put_ttl(double ttl, uint64_t *ret_sec, uint32_t *ret_nsec)
 {
@@ -110,7 +110,8 @@ fill_statx(struct vnode *vp, struct file *f, struct wire_statx_out *out)
 	if (r < 0)
 		return r;
 	memset(out, 0, sizeof(*out));
-	put_ttl(fe_ttl(vp->v_mount), &out->attr_valid, &out->attr_valid_nsec);
+	put_ttl(fe_seconds(mount_attr_ttl(NULL, vp, &va)), &out->attr_valid,
+	    &out->attr_valid_nsec);
 	out->stat = (struct wire_statx){
 	    .mask = STATX_BASIC_STATS,
 	    .blksize = va.va_blksize,

@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/log.h"
 
@@ -16,10 +17,21 @@
 #define TRIM_WAIT_NS 200000000
 #define NSEC         1000000000
 
+/* How long a request waits for its notes at most. */
+#define SETTLE_MS 100
+
+enum what {
+	NO_NAME,   /* it means something else */
+	NO_EXPIRE, /* it may mean something else */
+	NO_INODE,  /* attributes and pages */
+	NO_ATTRS,
+};
+
 struct note {
 	struct note *no_next;
-	uint64_t no_id;  /* the inode, or the directory of the name */
-	uint16_t no_len; /* 0: the inode itself */
+	uint64_t no_id; /* the inode, or the directory of the name */
+	uint8_t no_what;
+	uint8_t no_len; /* of the name */
 	char no_name[];
 };
 
@@ -33,6 +45,7 @@ put_note(struct notify *nt, struct note *no)
 	if (taken) {
 		*nt->nt_tail = no;
 		nt->nt_tail = &no->no_next;
+		nt->nt_put++;
 		pthread_cond_signal(&nt->nt_cond);
 	}
 	pthread_mutex_unlock(&nt->nt_mtx);
@@ -41,7 +54,7 @@ put_note(struct notify *nt, struct note *no)
 }
 
 static void
-note_new(struct notify *nt, const struct vnode *vp, const struct name *n)
+note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct name *n)
 {
 	size_t len = n ? n->n_len : 0;
 	struct note *no = malloc(sizeof(*no) + len + 1);
@@ -54,7 +67,8 @@ note_new(struct notify *nt, const struct vnode *vp, const struct name *n)
 	}
 	no->no_next = NULL;
 	no->no_id = vfs_node_id(nt->nt_vfs, vp);
-	no->no_len = (uint16_t)len;
+	no->no_what = (uint8_t)what;
+	no->no_len = (uint8_t)len;
 	if (n)
 		memcpy(no->no_name, n->n_ptr, len);
 	no->no_name[len] = '\0';
@@ -64,24 +78,78 @@ note_new(struct notify *nt, const struct vnode *vp, const struct name *n)
 static void
 entry_changed(void *arg, struct vnode *dvp, const struct name *n)
 {
-	note_new(arg, dvp, n);
+	note_new(arg, dvp, NO_NAME, n);
 	/* The directory's own times and link count, and its pages of a listing. */
-	note_new(arg, dvp, NULL);
+	note_new(arg, dvp, NO_INODE, NULL);
 }
 
 static void
 inode_changed(void *arg, struct vnode *vp)
 {
-	note_new(arg, vp, NULL);
+	note_new(arg, vp, NO_INODE, NULL);
+}
+
+static void
+name_expired(void *arg, struct vnode *dvp, const struct name *n)
+{
+	note_new(arg, dvp, NO_EXPIRE, n);
+}
+
+static void
+attrs_changed(void *arg, struct vnode *vp)
+{
+	note_new(arg, vp, NO_ATTRS, NULL);
+}
+
+static void
+settle(void *arg)
+{
+	struct notify *nt = arg;
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_nsec += SETTLE_MS * 1000000;
+	end.tv_sec += end.tv_nsec / NSEC;
+	end.tv_nsec %= NSEC;
+	pthread_mutex_lock(&nt->nt_mtx);
+	uint64_t put = nt->nt_put;
+	nt->nt_waiting++;
+	while (nt->nt_running && nt->nt_sent < put)
+		if (pthread_cond_timedwait(&nt->nt_done, &nt->nt_mtx, &end) != 0)
+			break;
+	nt->nt_waiting--;
+	pthread_mutex_unlock(&nt->nt_mtx);
+}
+
+/* Before Linux 6.2 a name cannot be made to expire; then it is dropped, and with it what
+ * is mounted on it. */
+static void
+expire(struct fuse_session *se, const struct note *no)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
+	int r = fuse_lowlevel_notify_expire_entry(se, no->no_id, no->no_name, no->no_len);
+#else
+	int r = fuse_lowlevel_notify_expire_entry(
+	    se, no->no_id, no->no_name, no->no_len, FUSE_LL_EXPIRE_ONLY);
+#endif
+	if (r == -ENOSYS)
+		fuse_lowlevel_notify_inval_entry(se, no->no_id, no->no_name, no->no_len);
 }
 
 static void
 send_note(struct fuse_session *se, const struct note *no)
 {
-	if (no->no_len)
+	switch (no->no_what) {
+	case NO_NAME:
 		fuse_lowlevel_notify_inval_entry(se, no->no_id, no->no_name, no->no_len);
-	else
-		fuse_lowlevel_notify_inval_inode(se, no->no_id, 0, 0);
+		break;
+	case NO_EXPIRE:
+		expire(se, no);
+		break;
+	default:
+		fuse_lowlevel_notify_inval_inode(
+		    se, no->no_id, no->no_what == NO_ATTRS ? -1 : 0, 0);
+	}
 }
 
 void
@@ -147,6 +215,9 @@ notify_run(void *arg)
 		send_note(nt->nt_se, no);
 		free(no);
 		pthread_mutex_lock(&nt->nt_mtx);
+		nt->nt_sent++;
+		if (nt->nt_waiting)
+			pthread_cond_broadcast(&nt->nt_done);
 	}
 	pthread_mutex_unlock(&nt->nt_mtx);
 	return NULL;
@@ -155,6 +226,9 @@ notify_run(void *arg)
 static const struct vfs_notify_ops notify_ops = {
     .entry = entry_changed,
     .inode = inode_changed,
+    .expire = name_expired,
+    .attrs = attrs_changed,
+    .settle = settle,
 };
 
 void
@@ -167,6 +241,7 @@ notify_init(struct notify *nt, struct vfs *v)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&nt->nt_cond, &attr);
+	pthread_cond_init(&nt->nt_done, &attr);
 	pthread_condattr_destroy(&attr);
 	nt->nt_tail = &nt->nt_first;
 	nt->nt_vfs = v;
@@ -199,6 +274,7 @@ notify_stop(struct notify *nt)
 	nt->nt_running = false;
 	nt->nt_stop = true;
 	pthread_cond_signal(&nt->nt_cond);
+	pthread_cond_broadcast(&nt->nt_done);
 	pthread_mutex_unlock(&nt->nt_mtx);
 	if (was)
 		pthread_join(nt->nt_thread, NULL);
@@ -209,5 +285,6 @@ notify_done(struct notify *nt)
 {
 	notify_stop(nt);
 	pthread_cond_destroy(&nt->nt_cond);
+	pthread_cond_destroy(&nt->nt_done);
 	pthread_mutex_destroy(&nt->nt_mtx);
 }

@@ -6,6 +6,10 @@
  * from a request would deadlock: the kernel takes the directory's lock for it, which the
  * request's own caller may hold.
  *
+ * Attributes alone are the one thing that could be sent from anywhere; they go the same
+ * way, and who needs them to be there (settle) waits, but not for ever: the thread may be
+ * held up by a request that waits for a thread that waits here.
+ *
  * Notes hold node ids and names, no vnodes.  An id that the kernel does not know, or has
  * forgotten by the time, is refused by the kernel and nothing happens.
  *
@@ -36,6 +40,9 @@ struct notify {
 	struct note *nt_first, **nt_tail; /* m */
 	struct timespec nt_trim_at;       /* m: when to trim the heap, CLOCK_MONOTONIC */
 	bool nt_trim;                     /* m: it is to be trimmed */
+	uint64_t nt_put, nt_sent;         /* m: how many there were, and are done */
+	pthread_cond_t nt_done;           /* nt_sent has grown */
+	unsigned nt_waiting;              /* m: for that */
 	bool nt_running;                  /* m: notes are taken */
 	bool nt_stop;                     /* m: the thread ends when the queue is empty */
 };

@@ -24,9 +24,9 @@ same_key(const struct conf_etfs *a, const struct conf_etfs *b)
 	       same_text(a->ce_partition, b->ce_partition) &&
 	       a->ce_rdonly == b->ce_rdonly && a->ce_missing_hide == b->ce_missing_hide &&
 	       a->ce_hidden == b->ce_hidden && a->ce_no_lock == b->ce_no_lock &&
-	       a->ce_special == b->ce_special && a->ce_symlinks == b->ce_symlinks &&
-	       a->ce_set_mode == b->ce_set_mode && a->ce_set_uid == b->ce_set_uid &&
-	       a->ce_set_gid == b->ce_set_gid &&
+	       a->ce_special == b->ce_special && a->ce_watch == b->ce_watch &&
+	       a->ce_symlinks == b->ce_symlinks && a->ce_set_mode == b->ce_set_mode &&
+	       a->ce_set_uid == b->ce_set_uid && a->ce_set_gid == b->ce_set_gid &&
 	       (!a->ce_set_mode || a->ce_mode == b->ce_mode) &&
 	       (!a->ce_set_uid || a->ce_uid == b->ce_uid) &&
 	       (!a->ce_set_gid || a->ce_gid == b->ce_gid);
@@ -65,7 +65,8 @@ tell_other_changes(const struct conf *a, const struct conf *b)
 	if (!same_text(a->c_mountpoint, b->c_mountpoint) || a->c_rdonly != b->c_rdonly ||
 	    a->c_allow_other != b->c_allow_other || a->c_threads != b->c_threads ||
 	    a->c_attr_timeout_ns != b->c_attr_timeout_ns || a->c_dev != b->c_dev ||
-	    a->c_suid != b->c_suid || a->c_no_seccomp != b->c_no_seccomp)
+	    a->c_suid != b->c_suid || a->c_watch != b->c_watch ||
+	    a->c_no_seccomp != b->c_no_seccomp)
 		later("[daemon]");
 	if (a->c_size != b->c_size || a->c_inodes != b->c_inodes ||
 	    a->c_mode != b->c_mode || a->c_set_uid != b->c_set_uid ||

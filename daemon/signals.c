@@ -184,6 +184,8 @@ log_statistics(struct session *s)
 	    "keys: %" PRIu64 ", known host files: %" PRIu64 ", fds: %" PRIu64
 	    " of %" PRIu64,
 	    et.et_keys, et.et_nodes, et.et_fds, et.et_fd_max);
+	log_msg(LOG_NOTICE, "watched directories: %" PRIu64 ", events: %" PRIu64,
+	    et.et_watches, et.et_events);
 	log_msg(LOG_NOTICE, "requests: %" PRIu64 ", errors: %" PRIu64 "%s%s", total,
 	    atomic_load(&s->s_fe.fe_errors), text[0] ? "; " : "", text);
 }

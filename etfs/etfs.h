@@ -42,6 +42,12 @@ enum etfs_symlinks {
 	ETFS_SYMLINKS_FOLLOW, /* as what they point to, if that is below the key */
 };
 
+enum etfs_watch {
+	ETFS_WATCH_DEFAULT, /* as eo_no_watch says */
+	ETFS_WATCH_AUTO, /* changes on the host are told to the kernel where that can be known */
+	ETFS_WATCH_NO,
+};
+
 /* All there is to say of a key.  Zeroed, with es_key and es_host set and es_size
  * ETFS_SIZE_END, it is the default. */
 struct etfs_spec {
@@ -57,6 +63,7 @@ struct etfs_spec {
 	bool es_no_lock;      /* a window takes no lock on its range of the host file */
 	bool es_special;      /* directory keys: fifos, sockets and devices are shown */
 	enum etfs_symlinks es_symlinks;
+	enum etfs_watch es_watch;
 	bool es_set_mode, es_set_uid,
 	    es_set_gid;                   /* what the key itself shows instead of the */
 	uint32_t es_mode, es_uid, es_gid; /* host's mode and owner */
@@ -73,6 +80,7 @@ struct etfs_opts {
 	unsigned eo_fd_max; /* fds kept open for known files; 0: by RLIMIT_NOFILE */
 	bool eo_rdonly;     /* all keys are read-only */
 	bool eo_no_lock;    /* take no range locks (--check) */
+	bool eo_no_watch;   /* directory keys are not watched unless they say so */
 };
 
 struct etfs;
@@ -117,7 +125,8 @@ void etfs_overlaps(struct etfs *e,
 int etfs_copy_in(const char *host, struct vnode *vp, struct etfs_why *why);
 
 /* Tells the host calls which device our own mount is, so that a mapped directory that
- * contains it is recognised.  Called once mounted, before the first request is served.
+ * contains it is recognised, and starts watching.  Called once mounted, before the first
+ * request is served.
  * 0 or -ENOENT (not in the mount table). */
 int etfs_mounted_at(struct etfs *e, const char *mountpoint);
 
@@ -126,6 +135,8 @@ struct etfs_stats {
 	uint64_t et_nodes; /* known host files */
 	uint64_t et_fds;   /* of those, with an fd kept open */
 	uint64_t et_fd_max;
+	uint64_t et_watches; /* watched directories */
+	uint64_t et_events;  /* changes that were told */
 };
 void etfs_stats(struct etfs *e, struct etfs_stats *ret);
 

@@ -148,8 +148,10 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	}
 	if (r == 0)
 		r = hc_stat(fd, &hs);
-	if (r == 0)
+	if (r == 0) {
 		fill(n, &hs, ret);
+		watch_told(n, &hs);
+	}
 	return r;
 }
 

@@ -57,6 +57,7 @@ dir_lookup_raw(struct enode *d, const struct name *n, struct enode **ret)
 	r = node_pin(d, &pin);
 	if (r < 0)
 		return r;
+	watch_want(d, pin.p_fd);
 	fd = WITH_FDS(k->k_etfs, hc_open_beneath(pin.p_fd, n->n_ptr, O_PATH, 0));
 	if (fd < 0)
 		return fd;

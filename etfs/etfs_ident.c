@@ -331,24 +331,27 @@ node_get(
 		return r;
 	if (pl->np_parent)
 		node_found_inside(n, pl->np_real ? pl->np_real : pl->np_parent);
-	if (pl->np_name) {
+	if (pl->np_name)
 		node_placed(n, pl->np_parent, pl->np_name);
-	}
 	shard_trim(k->k_etfs, sh, k->k_etfs->e_shard_fds);
 	*ret = n;
 	return 0;
 }
 
 struct enode *
-node_find(struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino)
+node_find(struct etfs_key *k, const struct hc_stat *hs, uint64_t alias)
 {
-	uint64_t hash = identity_hash(k, alias, dev, ino);
+	uint64_t dev = hs->hs_dev, ino = hs->hs_ino, hash;
+
+	if (!S_ISDIR(hs->hs_mode))
+		alias = 0;
+	hash = identity_hash(k, alias, dev, ino);
 	struct etfs_shard *sh = &k->k_etfs->e_shard[hash >> 58];
 	struct enode *n;
 
 	lk_mutex(&sh->sh_mtx, LK_LEAF);
 	n = find_locked(sh, hash, k, alias, dev, ino);
-	if (n && !vn_ref_live(&n->n_vn))
+	if (n && (!same_life(n, hs, 0) || !vn_ref_live(&n->n_vn)))
 		n = NULL;
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
 	return n;
@@ -376,6 +379,7 @@ node_reclaim(struct vnode *vp)
 	struct etfs_shard *sh = node_shard(n);
 	int fd;
 
+	watch_forget(n);
 	lk_mutex(&sh->sh_mtx, LK_LEAF);
 	fd = node_take_fd_locked(sh, n);
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);

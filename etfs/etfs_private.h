@@ -16,6 +16,7 @@
  *   etfs_rename.c  rename, and where nodes are in the tree
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
+ *   etfs_watch.c   watch = auto: changes on the host
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -30,7 +31,7 @@
  * mutex, so resolving must not take e_key_mtx.
  *
  * Letters on fields: c constant after creation · a atomic · s the node's shard mutex ·
- * l e_lock_mtx · k constant once k_ready is set
+ * l e_lock_mtx · k constant once k_ready is set · w wt_mtx
  */
 #ifndef RF_ETFS_PRIVATE_H
 #define RF_ETFS_PRIVATE_H
@@ -67,11 +68,25 @@ struct hostfs {
 	uint64_t hf_dev;           /* c: st_dev */
 	uint32_t hf_index;         /* c: from 1 */
 	_Atomic uint64_t hf_nodes; /* a: see etfs_fs.c, as for the next two */
+	_Atomic bool hf_silent;    /* a: changes in it are not told */
 	_Atomic bool hf_tried;     /* a: a directory was there to try handles with */
 	_Atomic int hf_mount_fd; /* a: for opening by handle; -1: that is not possible */
 	pthread_mutex_t hf_mtx;  /* rank LEAF, for the rest */
 	uint64_t *hf_big;        /* pairs (host inode, number): open addressing */
 	uint32_t hf_size, hf_count;
+};
+
+/* Who is told of changes in directories (etfs_watch.c). */
+struct watcher {
+	pthread_mutex_t wt_mtx;     /* rank LEAF */
+	struct watch **wt_hash;     /* w: chains; a power of two of them, or none */
+	uint32_t wt_size, wt_count; /* w */
+	int wt_fd, wt_stop_fd;      /* c while wt_on; -1 */
+	pthread_t wt_thread;        /* e_key_mtx, as wt_started */
+	bool wt_started;
+	_Atomic bool wt_on;           /* a: events are read */
+	_Atomic uint64_t wt_retry_ns; /* a: no watch is to be had before */
+	_Atomic uint64_t wt_events;   /* a: how many there were */
 };
 
 struct etfs {
@@ -83,6 +98,8 @@ struct etfs {
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
+	struct watcher e_watcher;
+	bool e_mounted; /* e_key_mtx: requests are served, so watching is of use */
 	pthread_mutex_t e_lock_mtx;
 	struct hostlock **e_locks;          /* l: chains */
 	uint32_t e_lock_size, e_lock_count; /* l */
@@ -107,6 +124,7 @@ struct etfs_key {
 	enum etfs_type k_wanted;             /* c: as asked for */
 	enum etfs_symlinks k_symlinks;       /* c */
 	bool k_rdonly, k_special, k_no_lock; /* c */
+	bool k_watch;                        /* c: directories in it are to be watched */
 	_Atomic bool k_ready;  /* a: the host object is there and has passed the checks */
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
@@ -133,11 +151,17 @@ struct enode {
 	uint64_t n_alias; /* c: directories reached through a link; else 0 */
 	struct enode
 	    *n_real; /* c: such a link's target: the directory itself; one reference */
-	uint8_t n_depth;               /* c: how many such links lie above */
-	bool n_hashed;                 /* s */
-	bool n_listed;                 /* s: in the list of those with an fd */
-	int n_fd;                      /* s: an O_PATH fd, or -1 */
-	uint32_t n_pins;               /* s: users of n_fd */
+	uint8_t n_depth; /* c: how many such links lie above */
+	bool n_hashed;   /* s */
+	bool n_listed;   /* s: in the list of those with an fd */
+	int n_fd;        /* s: an O_PATH fd, or -1 */
+	uint32_t n_pins; /* s: users of n_fd */
+	_Atomic uint64_t
+	    n_told_ns;    /* a: ctime that was told last; 0: nothing is known of it */
+	_Atomic int n_wd; /* a, changed under w: its watch, or 0 */
+	/* a: other files: the watch of the directory that it was found in last, or 0 */
+	_Atomic int n_found_wd;
+	struct enode *n_wnext;         /* w: nodes with that watch */
 	struct enode *n_chain;         /* s: hash */
 	struct enode *n_prev, *n_next; /* s: list */
 	struct efile *n_files;         /* s: open files; their fds serve as well */
@@ -251,8 +275,9 @@ struct node_place {
  * another way to get one; the node may take it (*fd is -1 then). */
 int node_get(
     const struct node_place *pl, const struct hc_stat *hs, int *fd, struct enode **ret);
-/* The node of this identity if there is one, with a reference. */
-struct enode *node_find(struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino);
+/* The node of the file *hs (of a directory: the one of this alias) if there is one, with a
+ * reference. */
+struct enode *node_find(struct etfs_key *k, const struct hc_stat *hs, uint64_t alias);
 /* Whether *hs is of the node's file.  fd is of that too, or -1: then a reused inode number
  * that only its generation gives away goes unnoticed. */
 bool node_same(const struct enode *n, const struct hc_stat *hs, int fd);
@@ -333,6 +358,24 @@ uint64_t etfs_clock_ns(void);
 int node_inside(struct enode *n, int fd);
 /* n was just found in parent, which is inside. */
 void node_found_inside(struct enode *n, const struct enode *parent);
+
+/* etfs_watch.c */
+void watch_init(struct etfs *e);
+/* Where it fails there are no watches. */
+void watch_start(struct etfs *e);
+/* No request may be running. */
+void watch_stop(struct etfs *e);
+void watch_done(struct etfs *e);
+/* Something is about to be looked up in d, which fd is of: sees to it that d has a watch,
+ * if it is to have one. */
+void watch_want(struct enode *d, int fd);
+/* d is about to go. */
+void watch_forget(struct enode *d);
+/* The kernel is about to be told these attributes. */
+void watch_told(struct enode *n, const struct hc_stat *hs);
+/* How long names in dvp, and attributes, are good for (struct mount). */
+uint64_t watch_name_ttl(struct vnode *dvp);
+uint64_t watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va);
 
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,

@@ -119,9 +119,8 @@ note_moved(struct enode *d, int dirfd, const struct name *name)
 
 	if (hc_stat_beneath(dirfd, name->n_ptr, &hs) < 0)
 		return;
-	n = node_find(
-	    key_of(d), S_ISDIR(hs.hs_mode) ? d->n_alias : 0, hs.hs_dev, hs.hs_ino);
-	if (n && node_same(n, &hs, -1))
+	n = node_find(key_of(d), &hs, d->n_alias);
+	if (n)
 		node_placed(n, d, name);
 }
 

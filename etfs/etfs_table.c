@@ -74,6 +74,7 @@ etfs_new(struct vfs *v, const struct etfs_opts *o, struct etfs **ret)
 	pthread_mutex_init(&e->e_key_mtx, NULL);
 	pthread_mutex_init(&e->e_fs_mtx, NULL);
 	pthread_mutex_init(&e->e_lock_mtx, NULL);
+	watch_init(e);
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++)
 		pthread_mutex_init(&e->e_shard[i].sh_mtx, NULL);
 	*ret = e;
@@ -87,6 +88,7 @@ etfs_unref(struct etfs *e)
 		return;
 	hostlock_done(e);
 	hostfs_done(e);
+	watch_done(e);
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
 		free(e->e_shard[i].sh_hash);
 		pthread_mutex_destroy(&e->e_shard[i].sh_mtx);
@@ -200,6 +202,11 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	k->k_rdonly = s->es_rdonly || e->e_opts.eo_rdonly;
 	k->k_special = s->es_special;
 	k->k_no_lock = s->es_no_lock || e->e_opts.eo_no_lock;
+	k->k_watch = (s->es_watch == ETFS_WATCH_AUTO ||
+			 (s->es_watch == ETFS_WATCH_DEFAULT && !e->e_opts.eo_no_watch)) &&
+	             s->es_symlinks != ETFS_SYMLINKS_FOLLOW && e->e_opts.eo_ttl_ns != 0;
+	k->k_mount.mnt_name_ttl = watch_name_ttl;
+	k->k_mount.mnt_attr_ttl = watch_attr_ttl;
 	if (k->k_rdonly)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
 	k->k_view.vw_valid = (s->es_set_mode ? VS_MODE : 0) |
@@ -256,6 +263,7 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 {
 	struct enode *root = NULL;
 	struct etfs_key *k;
+	bool watch;
 	char *path;
 	int r = vfs_path_normal(spec->es_key, &path);
 
@@ -271,6 +279,7 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		why_say(why, spec->es_key, spec->es_host, "%s", strerrordesc_np(ENOMEM));
 		return -ENOMEM;
 	}
+	watch = k->k_watch;
 	r = key_open(k, why, &root);
 	if (r == -ENOENT && spec->es_missing_hide)
 		r = 0;
@@ -286,6 +295,10 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		return r;
 	}
 	atomic_fetch_add(&e->e_nkeys, 1);
+	pthread_mutex_lock(&e->e_key_mtx);
+	if (watch && e->e_mounted && !e->e_watcher.wt_started)
+		watch_start(e);
+	pthread_mutex_unlock(&e->e_key_mtx);
 	return 0;
 }
 
@@ -506,6 +519,7 @@ etfs_free(struct etfs *e)
 {
 	struct keylist l = {NULL, 0, 0};
 
+	watch_stop(e);
 	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
 	for (size_t i = l.kl_n; i-- > 0;)
 		(void)etfs_remove(e, l.kl_key[i]->k_at.at_path);
@@ -518,23 +532,44 @@ etfs_free(struct etfs *e)
 	etfs_unref(e);
 }
 
+static int
+wants_watch(struct attach *at, void *arg)
+{
+	const struct etfs_key *k = key_of_attach(at);
+
+	(void)arg;
+	return k && k->k_watch &&
+	       (!atomic_load_explicit(&k->k_ready, memory_order_acquire) ||
+		   key_is_dir(k));
+}
+
 int
 etfs_mounted_at(struct etfs *e, const char *mountpoint)
 {
 	uint64_t dev;
 	int r = hc_own_mount_of(mountpoint, &dev);
 
-	(void)e;
-	if (r == 0)
-		hc_own_mount(dev);
-	return r;
+	if (r < 0)
+		return r;
+	hc_own_mount(dev);
+	pthread_mutex_lock(&e->e_key_mtx);
+	e->e_mounted = true;
+	if (vfs_attach_each(e->e_vfs, wants_watch, NULL) && !e->e_watcher.wt_started)
+		watch_start(e);
+	pthread_mutex_unlock(&e->e_key_mtx);
+	return 0;
 }
 
 void
 etfs_stats(struct etfs *e, struct etfs_stats *ret)
 {
 	struct etfs_stats s = {.et_keys = atomic_load(&e->e_nkeys),
-	    .et_fd_max = (uint64_t)e->e_shard_fds * ETFS_NSHARDS};
+	    .et_fd_max = (uint64_t)e->e_shard_fds * ETFS_NSHARDS,
+	    .et_events = atomic_load(&e->e_watcher.wt_events)};
+
+	lk_mutex(&e->e_watcher.wt_mtx, LK_LEAF);
+	s.et_watches = e->e_watcher.wt_count;
+	lk_mutex_unlock(&e->e_watcher.wt_mtx, LK_LEAF);
 
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
 		struct etfs_shard *sh = &e->e_shard[i];

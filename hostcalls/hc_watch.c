@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/vfs.h>
 
@@ -39,6 +40,7 @@ is_local(const struct statfs *sf)
 {
 	switch ((uint32_t)sf->f_type) {
 	case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
+	case OVERLAYFS_SUPER_MAGIC:
 	case TMPFS_MAGIC:
 	case RAMFS_MAGIC:
 	case XFS_MAGIC:
@@ -81,6 +83,22 @@ hc_watch_del(int watch_fd, int wd)
 	/* It may have gone with its directory. */
 	(void)inotify_rm_watch(watch_fd, wd);
 	errno = saved;
+}
+
+int
+hc_watch_stop_new(void)
+{
+	HC_ENTER("watch_stop_new");
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void
+hc_watch_stop(int stop_fd)
+{
+	HC_ENTER_NOFAIL("watch_stop");
+	(void)eventfd_write(stop_fd, 1);
 }
 
 int

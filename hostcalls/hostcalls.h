@@ -200,6 +200,9 @@ int hc_watch_new(void);
  * this system being told. */
 int hc_watch_add(int watch_fd, int dirfd);
 void hc_watch_del(int watch_fd, int wd);
+/* An fd to stop waiting by, for hc_close(). */
+int hc_watch_stop_new(void);
+void hc_watch_stop(int stop_fd);
 /* Waits.  1: there are events, 0: stop_fd has something to read, or -errno. */
 int hc_watch_wait(int watch_fd, int stop_fd);
 /* What there is, up to cap bytes; 0: nothing.  Does not wait. */

@@ -17,9 +17,29 @@ mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
 	atomic_init(&mp->mnt_ref, 1);
 	atomic_init(&mp->mnt_flags, 0);
 	mp->mnt_ttl_ns = ttl_ns;
+	mp->mnt_name_ttl = NULL;
+	mp->mnt_attr_ttl = NULL;
 	pthread_mutex_init(&mp->mnt_rename, NULL);
 	mp->mnt_type = type;
 	mp->mnt_free = mnt_free;
+}
+
+uint64_t
+mount_name_ttl(struct vnode *dvp)
+{
+	const struct mount *mp = dvp->v_mount;
+
+	return mp->mnt_name_ttl ? mp->mnt_name_ttl(dvp) : mp->mnt_ttl_ns;
+}
+
+uint64_t
+mount_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va)
+{
+	const struct mount *mp = vp->v_mount;
+
+	if (!mp->mnt_attr_ttl)
+		return mp->mnt_ttl_ns;
+	return mp->mnt_attr_ttl(dvp && dvp->v_mount == mp ? dvp : NULL, vp, va);
 }
 
 struct mount *

@@ -48,6 +48,11 @@ struct mount {
 	_Atomic uint64_t mnt_ref;   /* a: each vnode, each table entry */
 	_Atomic unsigned mnt_flags; /* a: MNT_* */
 	uint64_t mnt_ttl_ns;        /* c: how long names and attributes are good for */
+	/* c: or NULL: that is how long.  A name (there or not) in dvp; and attributes *va,
+	 * as just told, of vp, found in dvp or (NULL) known already. */
+	uint64_t (*mnt_name_ttl)(struct vnode *dvp);
+	uint64_t (*mnt_attr_ttl)(
+	    struct vnode *dvp, struct vnode *vp, const struct vattr *va);
 	pthread_mutex_t mnt_rename; /* rank RENAME */
 	const char *mnt_type;       /* c: "rumpfs", "reg", "blk" …, for people */
 	void (*mnt_free)(struct mount *mp); /* c: the last reference is gone */
@@ -56,6 +61,8 @@ struct mount {
 void mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
     void (*mnt_free)(struct mount *));
 struct mount *mount_ref(struct mount *mp);
+uint64_t mount_name_ttl(struct vnode *dvp);
+uint64_t mount_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va);
 void mount_unref(struct mount *mp);
 
 enum attach_kind {
@@ -82,14 +89,22 @@ struct attach {
 	struct attach *at_hnext; /* vfs_lock: hash chain */
 };
 
-/* What attaching does to names that the kernel may have cached.  Called with no lock that
- * a request needs; must not send anything from the calling thread if that serves
+/* What attaching, and changes of the host, do to what the kernel may have cached.  Called
+ * with no lock that a request needs; must not send anything from the calling thread if that serves
  * requests. */
 struct vfs_notify_ops {
 	/* the name in dvp now means something else */
 	void (*entry)(void *arg, struct vnode *dvp, const struct name *n);
 	/* attributes and pages of vp are no longer good */
 	void (*inode)(void *arg, struct vnode *vp);
+	/* the name in dvp may mean something else: it is to be looked up when it is used
+	 * next, and what is mounted on it stays */
+	void (*expire)(void *arg, struct vnode *dvp, const struct name *n);
+	/* attributes of vp are to be asked for; pages stay unless those say otherwise */
+	void (*attrs)(void *arg, struct vnode *vp);
+	/* returns when all that was told before has reached the kernel, or after a moment:
+	 * a request may wait like this, because nothing depends on it */
+	void (*settle)(void *arg);
 };
 
 struct vfs {
