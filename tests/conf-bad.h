@@ -78,12 +78,12 @@ static const struct {
     {"[rumpfs]\nSIZE = 1\n", "2: [rumpfs] SIZE: unknown key, did you mean \"size\"?"},
     {"[daemon]\nuser = me\n",
 	"2: [daemon] user: unknown key, expected mountpoint, access, allow-other, "
-	"attr-timeout, threads, dev, suid or seccomp"},
+	"attr-timeout, watch, threads, dev, suid or seccomp"},
     {"[symlink /a]\ntarget = b\nmode = 0777\n",
 	"3: [symlink /a] mode: unknown key, expected target, uid or gid"},
     {"[etfs /a]\nhost = a\nhost[de] = b\n",
 	"3: [etfs /a] host[de]: unknown key, expected host, type, begin, size, "
-	"partition, access, missing, hidden, lock, symlinks, special, mode, uid or gid"},
+	"partition, access, missing, hidden, lock, symlinks, special, watch, mode, uid or gid"},
     {"[etfs /a]\nhost = a\naccess = ro\nhost = a\n",
 	"4: [etfs /a] host: repeated, expected it once (first in line 2)"},
     {"[whiteout /a]\nmode = 0644\n", "2: [whiteout /a] mode: unknown key, expected none"},
