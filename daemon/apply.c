@@ -448,8 +448,25 @@ key_is_live(const struct etfs_info *i, void *arg)
 	       i->ei_type == ETFS_DIR_SUBDIRS || !i->ei_window;
 }
 
+static void
+overlap(const struct etfs_info *a, const struct etfs_info *b, void *arg)
+{
+	(void)a;
+	(void)b;
+	*(bool *)arg = true;
+}
+
+bool
+space_overlaps(struct space *sp)
+{
+	bool found = false;
+
+	etfs_overlaps(sp->sp_etfs, overlap, &found);
+	return found;
+}
+
 bool
 space_is_live(struct space *sp)
 {
-	return etfs_each(sp->sp_etfs, key_is_live, NULL) != 0;
+	return etfs_each(sp->sp_etfs, key_is_live, NULL) != 0 || space_overlaps(sp);
 }

@@ -41,8 +41,10 @@ void space_done(struct space *sp);
 /* Registers the key ce.  0 or -errno, with its error message logged. */
 int apply_key(struct etfs *e, const struct conf_etfs *ce);
 
+/* Are there windows with bytes in common, one of them writable? */
+bool space_overlaps(struct space *sp);
 /* Can contents change behind the kernel: is there a key that is a living file or a
- * directory, or that is not there as yet? */
+ * directory, or that is not there as yet, or do windows overlap? */
 bool space_is_live(struct space *sp);
 
 /* rumpfuse --check: the table of keys on stdout, warnings on stderr. */

@@ -74,7 +74,7 @@ enum fe_op {
 struct fe {
 	struct vfs *fe_vfs; /* c */
 	/* c: some contents can change behind the kernel (a living host file, a host
-	 * directory): it is to look at mtime and size before it trusts its pages */
+	 * directory, windows that overlap): it is to look at mtime and size before it trusts its pages */
 	bool fe_live;
 	uint64_t fe_generation;      /* c: of all inodes; of this mount and no other */
 	pthread_key_t fe_bufs_key;   /* c */

@@ -241,6 +241,11 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
 				    "are opened after them; from the next mount on, in open "
 				    "ones too",
 				    d.came[i]->ce_path);
+		if (!live && space_overlaps(sp))
+			log_msg(LOG_NOTICE,
+			    "windows overlap: what is written through one shows through the "
+			    "other in files that are opened after it; from the next mount on, "
+			    "in open ones too");
 		log_msg(LOG_NOTICE,
 		    "reloaded: keys added: %zu, removed: %zu, changed: %zu",
 		    d.ncame - d.nchanged, d.ngone - d.nchanged, d.nchanged);

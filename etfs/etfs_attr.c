@@ -78,7 +78,7 @@ later(const struct timespec *a, const struct timespec *b)
 }
 
 static void
-apply_view(struct enode *n, struct vattr *va)
+apply_view(struct enode *n, struct vattr *va, bool written)
 {
 	const struct etfs_view *vw = &key_of(n)->k_view;
 	struct etfs_shard *sh = node_shard(n);
@@ -92,7 +92,7 @@ apply_view(struct enode *n, struct vattr *va)
 		va->va_gid = vw->vw_gid;
 	if (vw->vw_valid & VS_ATIME)
 		va->va_atime = vw->vw_atime;
-	if (vw->vw_valid & VS_MTIME)
+	if ((vw->vw_valid & VS_MTIME) && !written)
 		va->va_mtime = vw->vw_mtime;
 	if (later(&vw->vw_ctime, &va->va_ctime))
 		va->va_ctime = vw->vw_ctime;
@@ -103,6 +103,7 @@ static void
 fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 {
 	const struct etfs_key *k = key_of(n);
+	bool written = share_is_written(n);
 
 	*va = (struct vattr){
 	    .va_ino = n->n_shown_ino,
@@ -119,8 +120,11 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 	    .va_ctime = hs->hs_ctime,
 	    .va_btime = hs->hs_btime,
 	};
-	if (!node_is_root(n))
+	if (!node_is_root(n)) {
+		if (written)
+			share_blur(n, va);
 		return;
+	}
 	if (!key_is_dir(k)) {
 		va->va_nlink = 1;
 		va->va_rdev = 0;
@@ -131,7 +135,9 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 	} else if (S_ISBLK(hs->hs_mode)) {
 		va->va_size = k->k_win.r_len;
 	}
-	apply_view(n, va);
+	apply_view(n, va, written);
+	if (written)
+		share_blur(n, va);
 }
 
 int
@@ -295,6 +301,8 @@ etfs_setattr(
 		r = node_pin(n, &pin);
 	if (r == 0 && (left.vs_valid & VS_SIZE))
 		r = set_size(n, pin.p_fd, f, left.vs_size, cr);
+	if (r == 0 && (left.vs_valid & VS_SIZE))
+		share_changed(n);
 	if (r == 0 && left.vs_valid != VS_SIZE)
 		r = act_as_owner(n, cr, &acting);
 	if (r < 0)

@@ -338,6 +338,10 @@ efile_open(struct enode *n, int *fd, size_t size, struct file *f)
 		n->n_files->ef_prev = ef;
 	n->n_files = ef;
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	if (n->n_vn.v_type == VREG && (f->f_flags & O_ACCMODE) != O_RDONLY)
+		share_open(ef);
+	else if (f->f_flags & O_TRUNC)
+		share_changed(n);
 	return 0;
 }
 
@@ -349,6 +353,8 @@ efile_close(struct file *f)
 	struct etfs_shard *sh = node_shard(n);
 	bool last;
 
+	if (ef->ef_writes)
+		share_close(ef);
 	lk_mutex(&sh->sh_mtx, LK_LEAF);
 	if (ef->ef_prev)
 		ef->ef_prev->ef_next = ef->ef_next;

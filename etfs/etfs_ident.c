@@ -34,16 +34,31 @@
 #define MIN_CHAINS 16u
 
 static uint64_t
-identity_hash(const struct etfs_key *k, uint64_t alias, uint64_t dev, uint64_t ino)
+mix(uint64_t first, uint64_t dev, uint64_t ino)
 {
-	uint64_t h = name_hash_seed ^ (uintptr_t)k;
+	uint64_t h = (name_hash_seed ^ first) * 0xa0761d6478bd642full;
 
-	h = (h ^ alias) * 0xa0761d6478bd642full;
 	h ^= h >> 32;
 	h = (h ^ dev) * 0xe7037ed1a0b428dbull;
 	h ^= h >> 32;
 	h = (h ^ ino) * 0x8ebc6af09c88c6e3ull;
 	return h ^ h >> 29;
+}
+
+uint64_t
+file_hash(uint64_t dev, uint64_t ino)
+{
+	return mix(0, dev, ino);
+}
+
+/* Directories and keys are found by who they are of.  Files of directory keys are hashed
+ * by the host's numbers alone, so that the same in other keys are in the same chain
+ * (etfs_share.c). */
+static uint64_t
+identity_hash(
+    const struct etfs_key *k, bool own, uint64_t alias, uint64_t dev, uint64_t ino)
+{
+	return own ? mix((uintptr_t)k ^ alias, dev, ino) : file_hash(dev, ino);
 }
 
 /* Longer than the longest clock tick that birth times are taken from. */
@@ -315,7 +330,8 @@ node_get(
 	struct etfs_shard *sh;
 	int r;
 
-	w.w_hash = identity_hash(k, w.w_alias, hs->hs_dev, hs->hs_ino);
+	w.w_hash = identity_hash(
+	    k, !pl->np_parent || S_ISDIR(hs->hs_mode), w.w_alias, hs->hs_dev, hs->hs_ino);
 	if (birth_is_vague(hs))
 		w.w_gen = generation(*fd);
 	sh = &k->k_etfs->e_shard[w.w_hash >> 58];
@@ -345,7 +361,7 @@ node_find(struct etfs_key *k, const struct hc_stat *hs, uint64_t alias)
 
 	if (!S_ISDIR(hs->hs_mode))
 		alias = 0;
-	hash = identity_hash(k, alias, dev, ino);
+	hash = identity_hash(k, S_ISDIR(hs->hs_mode), alias, dev, ino);
 	struct etfs_shard *sh = &k->k_etfs->e_shard[hash >> 58];
 	struct enode *n;
 

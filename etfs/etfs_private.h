@@ -16,6 +16,7 @@
  *   etfs_rename.c  rename, and where nodes are in the tree
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
+ *   etfs_share.c   one host file under several keys
  *   etfs_watch.c   watch = auto: changes on the host
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
@@ -100,6 +101,10 @@ struct etfs {
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
 	struct watcher e_watcher;
 	bool e_mounted; /* e_key_mtx: requests are served, so watching is of use */
+	_Atomic uint64_t e_writers;  /* a: files that are open for writing */
+	pthread_mutex_t e_share_mtx; /* rank LEAF */
+	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
+	uint32_t e_share_size, e_share_count;
 	pthread_mutex_t e_lock_mtx;
 	struct hostlock **e_locks;          /* l: chains */
 	uint32_t e_lock_size, e_lock_count; /* l */
@@ -132,6 +137,11 @@ struct etfs_key {
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
 	struct hostlock *k_lock; /* k, given back by whoever removes the key; or NULL */
+	/* e_share_mtx: the other keys of the host file; its node while it is in that list, or
+	 * NULL; whether it has bytes in common with one of them */
+	struct etfs_key *k_share_next, *k_share_prev;
+	struct enode *k_share_root;
+	bool k_laps;
 	struct etfs_view k_view; /* s: of the root node's shard */
 };
 
@@ -164,6 +174,7 @@ struct enode {
 	struct enode *n_wnext;         /* w: nodes with that watch */
 	struct enode *n_chain;         /* s: hash */
 	struct enode *n_prev, *n_next; /* s: list */
+	uint32_t n_writers;            /* s: files of directory keys: open for writing */
 	struct efile *n_files;         /* s: open files; their fds serve as well */
 	struct hc_handle *n_handle;    /* s until set, then c */
 	/* Where it was last seen, if that is needed to find it again.  A directory's
@@ -179,9 +190,12 @@ struct efile {
 	int ef_fd;                       /* c */
 	/* a: chr keys: where the next piece of a large read or write begins; 0: nowhere */
 	_Atomic uint64_t ef_read_on, ef_write_on;
-	uint32_t ef_pins;    /* s: users of ef_fd besides the open file itself */
-	bool ef_closed;      /* s: the last of them closes the fd */
-	bool ef_append_only; /* c once open: the host's fd has O_APPEND */
+	uint32_t ef_pins;           /* s: users of ef_fd besides the open file itself */
+	struct hostfile *ef_shared; /* c: file keys, open for writing; or NULL */
+	struct efile *ef_wnext, *ef_wprev; /* e_share_mtx: others of that */
+	bool ef_writes;                    /* c: open for writing */
+	bool ef_append_only;               /* c once open: the host's fd has O_APPEND */
+	bool ef_closed;                    /* s: the last of them closes the fd */
 };
 
 /* An open directory. */
@@ -271,6 +285,8 @@ struct node_place {
 	uint8_t np_depth;
 	struct enode *np_real; /* of a directory just reached through a link; else NULL */
 };
+/* What files of directory keys are hashed by. */
+uint64_t file_hash(uint64_t dev, uint64_t ino);
 /* The node of a host object, found or made.  *fd is an O_PATH fd of it, or -1 if there is
  * another way to get one; the node may take it (*fd is -1 then). */
 int node_get(
@@ -358,6 +374,24 @@ uint64_t etfs_clock_ns(void);
 int node_inside(struct enode *n, int fd);
 /* n was just found in parent, which is inside. */
 void node_found_inside(struct enode *n, const struct enode *parent);
+
+/* etfs_share.c */
+void share_done(struct etfs *e);
+/* The key is ready, and root its node.  0 or -ENOMEM. */
+int share_key_add(struct etfs_key *k, struct enode *root);
+/* The key goes, and root may go after it.  Does nothing if it was not added. */
+void share_key_del(struct etfs_key *k);
+/* A file is open for writing, or is not any more. */
+void share_open(struct efile *ef);
+void share_close(struct efile *ef);
+/* The host file of n has changed through n: what the kernel was told of its other nodes is
+ * no longer good.  Returns when the kernel knows that. */
+void share_changed(struct enode *n);
+/* Whether somebody may be writing to n's host file through another node. */
+bool share_is_written(struct enode *n);
+/* Makes the modification time in *va another than the last that was told, where it might
+ * be the same for another change. */
+void share_blur(const struct enode *n, struct vattr *va);
 
 /* etfs_watch.c */
 void watch_init(struct etfs *e);

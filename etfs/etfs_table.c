@@ -74,6 +74,7 @@ etfs_new(struct vfs *v, const struct etfs_opts *o, struct etfs **ret)
 	pthread_mutex_init(&e->e_key_mtx, NULL);
 	pthread_mutex_init(&e->e_fs_mtx, NULL);
 	pthread_mutex_init(&e->e_lock_mtx, NULL);
+	pthread_mutex_init(&e->e_share_mtx, NULL);
 	watch_init(e);
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++)
 		pthread_mutex_init(&e->e_shard[i].sh_mtx, NULL);
@@ -89,6 +90,7 @@ etfs_unref(struct etfs *e)
 	hostlock_done(e);
 	hostfs_done(e);
 	watch_done(e);
+	share_done(e);
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
 		free(e->e_shard[i].sh_hash);
 		pthread_mutex_destroy(&e->e_shard[i].sh_mtx);
@@ -148,6 +150,11 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	key_settle(k, &p);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
+	if (r == 0) {
+		r = share_key_add(k, *ret);
+		if (r < 0)
+			vn_unref(&(*ret)->n_vn);
+	}
 	if (r < 0) {
 		key_unlock(k);
 		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
@@ -289,6 +296,7 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 			key_unlock(k);
 	}
 	if (r < 0) {
+		share_key_del(k);
 		if (root)
 			vn_unref(&root->n_vn);
 		mount_unref(&k->k_mount);
@@ -347,6 +355,7 @@ etfs_remove(struct etfs *e, const char *key)
 	free(path);
 	if (r < 0)
 		return r;
+	share_key_del(k);
 	if (k->k_at.at_vp)
 		vn_unref(k->k_at.at_vp);
 	mount_unref(&k->k_mount);

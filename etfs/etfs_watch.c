@@ -130,6 +130,12 @@ watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va)
 	struct enode *n = node_of(vp);
 	bool told;
 
+	if (share_is_written(n)) {
+		/* The kernel keeps nothing, so it need not be told; and it must not be: what
+		 * it is just asking for would be taken for older than the telling. */
+		atomic_store(&n->n_told_ns, 0);
+		return 0;
+	}
 	if (ttl >= WATCH_TTL_NS || is_fresh(&va->va_ctime))
 		return ttl;
 	if (vp->v_type == VDIR)
