@@ -130,7 +130,8 @@ by_begin(const struct user *u)
 	return false;
 }
 
-__attribute__((unused)) static void
+/* In the child: the end of it. */
+__attribute__((unused)) static bool
 by_end(void)
 {
 	*p_report = (struct report){.passed = l_passed,
@@ -143,7 +144,7 @@ by_end(void)
 	_exit(0);
 }
 
-#define BY(user) for (bool by_ = by_begin(&(user)); by_; by_end())
+#define BY(user) for (bool by_ = by_begin(&(user)); by_; by_ = by_end())
 
 /* Makes or prepares something, or dies: what cannot be made cannot be tested. */
 #define MUST(call)                                                               \
