@@ -88,10 +88,37 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	return r;
 }
 
+/*
+ * The kernel leaves all of O_TRUNC to the open, also to take the set-id bits off for who is
+ * not privileged.  The host does that in a directory key, for the caller.  A file key is
+ * opened as the daemon, so there it is done here, as the daemon too, as with writing.
+ */
+static void
+drop_setid(struct vnode *vp, struct file *f)
+{
+	struct vattr_set vs = {.vs_valid = VS_MODE};
+	struct vattr va;
+	uint32_t off;
+
+	if (etfs_getattr(vp, f, &va) < 0)
+		return;
+	off = va.va_mode & (va.va_mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+	vs.vs_mode = va.va_mode & ~off;
+	/* The file is open and empty already, whatever becomes of this. */
+	if (off)
+		(void)etfs_setattr(vp, f, &vs, NULL);
+}
+
 static int
 live_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 {
-	return open_host(node_of(vp), flags, cr, f);
+	struct enode *n = node_of(vp);
+	int r = open_host(n, flags, cr, f);
+
+	if (r == 0 && (flags & O_TRUNC) && cr && cr->cr_uid != 0 &&
+	    !key_is_dir(key_of(n)))
+		drop_setid(vp, f);
+	return r;
 }
 
 static int

@@ -20,6 +20,8 @@ special = yes
 [etfs /tmpfs]
 host = $S/host
 special = yes
+[etfs /file]
+host = $W/file
 [etfs /disk-readonly]
 host = $W/readonly
 access = ro
@@ -60,6 +62,7 @@ for dir in "$S" "$W"; do
 	mkdir "$dir/bound"
 	mount --bind "$dir/readonly" "$dir/bound" && mount -o remount,bind,ro "$dir/bound"
 done
+touch "$W/file"
 rf_mount "$W/conf" "$M" -o dev,suid || done_testing
 rf_mount "$W/readonly.conf" "$W/r" || done_testing
 
@@ -117,6 +120,21 @@ for prog in "$TESTBIN"/p-posix-*; do
 		judge "$part" "$tree"
 	done
 done
+
+# A file key is opened as the daemon; set-id bits go by who writes all the same.
+for how in '>' '>>'; do
+	chmod 6777 "$M/file"
+	sh -c "echo text $how \"\$1\"" sh "$M/file"
+	same "mode of a file key after root's $how" "$(stat -c %a "$W/file")" 6777
+	check "a stranger's $how" setpriv --reuid 65532 --regid 65532 --clear-groups \
+	    sh -c "echo text $how \"\$1\"" sh "$M/file"
+	same "mode of a file key after a stranger's $how" "$(stat -c %a "$W/file")" 777
+done
+chmod 6777 "$M/file"
+check "a stranger's truncation" setpriv --reuid 65532 --regid 65532 --clear-groups \
+    sh -c ': >"$1"' sh "$M/file"
+same "mode of a file key after it" "$(stat -c %a "$W/file")" 777
+same "its mode as it is seen" "$(stat -c %a "$M/file")" 777
 rf_umount "$M"
 rf_umount "$W/r"
 umount "$S/bound" "$W/bound"

@@ -18,6 +18,13 @@ sysctl_is(const char *name, char value)
 	return c == value;
 }
 
+static void
+skipping(const char *why)
+{
+	printf("SKIP %s: %s\n", l_name, why);
+	l_skipped++;
+}
+
 GROUP(link_kinds)
 {
 	MUST(mkdir("d", 0755));
@@ -143,7 +150,7 @@ GROUP(link_user)
 	NODE("d/open", S_IFREG | 0666, 0, 0);
 	IS(l_stat("open").st_nlink, 3);
 	if (!strict) {
-		l_skipped++;
+		skipping("fs.protected_hardlinks is off");
 		return;
 	}
 	/* Links to what is not one's own, and is not open to one. */
@@ -455,7 +462,7 @@ GROUP(symlink_follow)
 GROUP(symlink_sticky)
 {
 	if (!sysctl_is("protected_symlinks", '1')) {
-		l_skipped++;
+		skipping("fs.protected_symlinks is off");
 		return;
 	}
 	make(DIRECTORY, "t", 0777, 0, 0);
