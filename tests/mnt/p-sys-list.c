@@ -200,8 +200,12 @@ GROUP(list_kinds)
 	} t[] = {{"file", DT_REG}, {"dir", DT_DIR}, {"link", DT_LNK}, {"fifo", DT_FIFO},
 	    {"sock", DT_SOCK}, {"chr", DT_CHR}, {"blk", DT_BLK}, {".", DT_DIR},
 	    {"..", DT_DIR}};
-	int found = 0;
+	struct {
+		ino_t ino;
+		int type;
+	} got[9];
 	struct dirent *e;
+	int found = 0;
 	DIR *d;
 
 	l_file("file", "");
@@ -212,15 +216,19 @@ GROUP(list_kinds)
 	OK(mknod("chr", S_IFCHR | 0600, makedev(1, 3)));
 	OK(mknod("blk", S_IFBLK | 0600, makedev(77, 1)));
 	T((d = opendir(".")) != NULL);
+	memset(got, 0, sizeof(got));
 	while ((e = readdir(d))) {
 		for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-			if (strcmp(e->d_name, t[i].name) != 0)
-				continue;
-			found++;
-			CASE_IS(e->d_type, t[i].type, "type of %s", t[i].name);
-			CASE_IS(e->d_ino, l_stat(t[i].name).st_ino, "number of %s",
-			    t[i].name);
+			if (strcmp(e->d_name, t[i].name) == 0) {
+				got[i].ino = e->d_ino;
+				got[i].type = e->d_type;
+				found++;
+			}
 		}
+	}
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		CASE_IS(got[i].type, t[i].type, "type of %s", t[i].name);
+		CASE_IS(got[i].ino, l_stat(t[i].name).st_ino, "number of %s", t[i].name);
 	}
 	IS(found, 9);
 	closedir(d);
