@@ -349,6 +349,18 @@ argument_is_lost(unsigned cmd)
 	return cmd == BLKSSZGET || cmd == BLKPBSZGET || cmd == BLKDISCARD;
 }
 
+/* Setting flags moves the time of change, but the kernel goes on with the one it has. */
+static void
+flags_set(struct fe *fe, struct vnode *vp, unsigned cmd)
+{
+	struct vfs *v = fe->fe_vfs;
+
+	if ((cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSSETXATTR) || !v->vfs_notify)
+		return;
+	v->vfs_notify->attrs(v->vfs_notify_arg, vp);
+	v->vfs_notify->settle(v->vfs_notify_arg);
+}
+
 void
 fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
@@ -374,6 +386,8 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	}
 	memset(out, 0, sizeof(out));
 	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len, &cr);
+	if (r == 0)
+		flags_set(fe, vp, cmd);
 	if (r < 0)
 		fe_error(req, r);
 	else
