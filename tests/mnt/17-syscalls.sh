@@ -3,7 +3,7 @@
 # attributes, locks, flags, copies, mappings, what has no name any more, large files, names,
 # handles, places in a listing: one list, over bare tmpfs and ext4, the in-memory tree, and
 # directory keys on both.  What differs between a mount and what it is to be like is shown.
-LIMIT=200
+LIMIT=300
 . "$(dirname "$0")/lib.sh"
 M=$W/m
 TREES="tmpfs ext4 memory disk-key tmpfs-key"
