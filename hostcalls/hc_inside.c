@@ -27,6 +27,7 @@
 #define UP_FLAGS   (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define DEPTH_MAX  65536u
 #define PATH_TRIES 4
+#define PATH_EVERY 64u
 #define UNDECIDED  2
 
 struct spot {
@@ -74,10 +75,12 @@ below_by_path(int fd, int rootfd)
 	char root[PATH_MAX], again[PATH_MAX], path[PATH_MAX];
 
 	for (int tries = 0; tries < PATH_TRIES; tries++) {
-		size_t nroot = path_of(rootfd, root), npath = path_of(fd, path);
-		size_t nagain = path_of(rootfd, again);
+		size_t nroot, npath, nagain;
 
-		if (!nroot || !npath || !nagain)
+		nroot = path_of(rootfd, root);
+		npath = nroot ? path_of(fd, path) : 0;
+		nagain = npath ? path_of(rootfd, again) : 0;
+		if (!nagain)
 			return UNDECIDED;
 		if (nroot != nagain || memcmp(root, again, nroot) != 0)
 			continue;
@@ -126,7 +129,8 @@ hc_inside(int fd, int rootfd)
 	for (unsigned depth = 0; r == 0 && depth < DEPTH_MAX; depth++) {
 		if (same_spot(&at, &root))
 			return 1;
-		if (root.sp_mnt && at.sp_mnt == root.sp_mnt) {
+		/* A path that does not fit will not a few steps further up either. */
+		if (depth % PATH_EVERY == 0 && root.sp_mnt && at.sp_mnt == root.sp_mnt) {
 			r = below_by_path(fd, rootfd);
 			if (r != UNDECIDED)
 				return r;
