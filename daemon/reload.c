@@ -189,8 +189,10 @@ diff_undo(struct etfs *e, const struct diff *d, size_t nremoved, size_t nmade)
 
 /* *ret_failed: what could not be undone after a failure. */
 static int
-diff_apply(struct etfs *e, const struct diff *d, size_t *ret_failed)
+diff_apply(struct space *sp, const struct diff *d, size_t *ret_failed)
 {
+	const struct vfs *v = &sp->sp_vfs;
+	struct etfs *e = sp->sp_etfs;
 	size_t nremoved = 0, nmade = 0;
 	int r = 0;
 
@@ -205,6 +207,9 @@ diff_apply(struct etfs *e, const struct diff *d, size_t *ret_failed)
 		}
 		r = 0;
 	}
+	/* Whoever sees what is new sees that the old has gone. */
+	if (nremoved && v->vfs_notify)
+		v->vfs_notify->settle(v->vfs_notify_arg);
 	for (; nmade < d->ncame && r == 0; nmade++) {
 		r = apply_key(e, d->came[nmade]);
 		if (r < 0)
@@ -231,7 +236,7 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
 
 	if (!ok)
 		log_msg(LOG_ERR, "out of memory");
-	ok = ok && diff_apply(sp->sp_etfs, &d, ret_failed) == 0;
+	ok = ok && diff_apply(sp, &d, ret_failed) == 0;
 	if (ok) {
 		tell_other_changes(old, new);
 		for (size_t i = 0; !live && i < d.ncame; i++)
