@@ -43,10 +43,12 @@ put_note(struct notify *nt, struct note *no)
 	pthread_mutex_lock(&nt->nt_mtx);
 	taken = nt->nt_running;
 	if (taken) {
+		/* The thread sleeps only when there is nothing. */
+		if (!nt->nt_first)
+			pthread_cond_signal(&nt->nt_cond);
 		*nt->nt_tail = no;
 		nt->nt_tail = &no->no_next;
 		nt->nt_put++;
-		pthread_cond_signal(&nt->nt_cond);
 	}
 	pthread_mutex_unlock(&nt->nt_mtx);
 	if (!taken)
