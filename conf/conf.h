@@ -92,6 +92,7 @@ struct conf {
 	enum conf_watch c_watch;    /* of keys that do not say it */
 	unsigned c_threads;         /* 0: auto */
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
+	bool c_export; /* file handles are good as long as the file is there */
 	bool c_no_seccomp;
 	/* [rumpfs] */
 	uint64_t c_size;           /* bytes; default half of the memory */

@@ -171,6 +171,7 @@ static const struct conf_key daemon_keys[] = {
     {"threads", conf_set_threads, AT(conf, c_threads)},
     {"dev", conf_set_word, AT(conf, c_dev), 0, yes_no, "a boolean"},
     {"suid", conf_set_word, AT(conf, c_suid), 0, yes_no, "a boolean"},
+    {"export", conf_set_word, AT(conf, c_export), 0, yes_no, "a boolean"},
     {"seccomp", conf_set_word, AT(conf, c_no_seccomp), 0, no_yes, "a boolean"},
 };
 

@@ -76,7 +76,8 @@ struct fe {
 	/* c: some contents can change behind the kernel (a living host file, a host
 	 * directory, windows that overlap): it is to look at mtime and size before it trusts its pages */
 	bool fe_live;
-	uint64_t fe_generation;      /* c: of all inodes; of this mount and no other */
+	bool fe_export;         /* c: file handles outlast what the kernel has cached */
+	uint64_t fe_generation; /* c: of all inodes; of this mount and no other */
 	pthread_key_t fe_bufs_key;   /* c */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
 	void *fe_ready_arg;

@@ -60,7 +60,8 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
 	    {FUSE_CAP_CACHE_SYMLINKS, !fe->fe_live},
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
-	    {FUSE_CAP_EXPORT_SUPPORT, true},
+	    /* overlayfs would take the dentries that are made of handles for stale */
+	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},
 	    {FUSE_CAP_HANDLE_KILLPRIV, false},
 	    {FUSE_CAP_DONT_MASK, true},
 	    {FUSE_CAP_WRITEBACK_CACHE, false},

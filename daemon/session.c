@@ -281,6 +281,7 @@ run(struct session *s)
 		s->s_fe.fe_live = space_is_live(&s->s_space);
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
+		s->s_fe.fe_export = s->s_conf->c_export;
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);

@@ -11,6 +11,7 @@ mkdir -p "$W/bare" "$S/bare" "$W/host" "$S/host" "$W/rows"
 cat >"$W/conf" <<C
 [daemon]
 allow-other = yes
+export = yes
 [rumpfs]
 mode = 0755
 [dir /mem]
