@@ -13,6 +13,9 @@
  * check, a count of ours).  Answers that cannot be delivered are part of it: nothing may be
  * left of what they would have given.
  *
+ * What the kernel holds by then, by our books, is what the namespace has on its own: each
+ * lookup and each open file that was delivered and not given back, and none else.
+ *
  * What is read from a message ends where the message ends: for those in the form of the
  * kernel the rest of the buffer is poisoned.
  *
@@ -53,7 +56,7 @@ static size_t answer_max;
 /* One input's session. */
 static struct fuse_session *se;
 static int ends[2]; /* the daemon's and the kernel's */
-static unsigned char msg[MSG_MAX + 8], buf[BUF_MAX] __attribute__((aligned(4096)));
+static unsigned char msg[MSG_MAX + 64], buf[BUF_MAX] __attribute__((aligned(4096)));
 static struct script script;
 static struct sent sent[2 * STEPS_MAX + 2];
 static unsigned nsent;
@@ -227,24 +230,37 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-/* The daemon's end.  What is behind a message does not belong to it: zeros where libfuse
- * is to read on (request.h), else nothing. */
+/* How much of what was got is the message's.  Beyond it libfuse is to find zeros where it
+ * reads on (request.h); everybody else is to read nothing. */
+static size_t
+poison(size_t got)
+{
+	const struct fuse_in_header *h = (const struct fuse_in_header *)buf;
+	size_t end = got;
+
+	/* These are decoded by fe_wire.c, which goes by the length that the header says. */
+	if ((h->opcode == OP_TMPFILE || h->opcode == OP_STATX) && h->len < got)
+		end = h->len < sizeof(*h) ? sizeof(*h) : h->len;
+	else if (h->opcode != OP_TMPFILE && h->opcode != OP_STATX &&
+		 !sent[nsent - 1].r_plain)
+		return got;
+	ASAN_POISON_MEMORY_REGION(buf + end, got - end + TAIL);
+	return end;
+}
+
+/* The daemon's end. */
 static ssize_t
 take_in(void *to, size_t n)
 {
-	bool plain = nsent > 0 && sent[nsent - 1].r_plain;
 	ssize_t got;
 
-	NEED(to == buf && n <= sizeof(buf) - TAIL);
-	ASAN_UNPOISON_MEMORY_REGION(buf + message_end, TAIL);
+	NEED(to == buf && n <= sizeof(buf) - MSG_MAX - TAIL);
+	ASAN_UNPOISON_MEMORY_REGION(buf + message_end, MSG_MAX + TAIL);
 	got = recv(ends[0], to, n, MSG_DONTWAIT);
 	if (got <= 0)
 		return got;
-	message_end = (size_t)got;
-	if (plain)
-		ASAN_POISON_MEMORY_REGION(buf + message_end, TAIL);
-	else
-		memset(buf + message_end, 0, TAIL);
+	memset(buf + got, 0, TAIL);
+	message_end = poison((size_t)got);
 	return got;
 }
 
@@ -328,7 +344,9 @@ deliver(size_t len)
 {
 	struct fuse_buf fb = {.mem = buf};
 
+	memset(msg + len, 0, 64);
 	NEED(send(ends[1], msg, len, 0) == (ssize_t)len);
+	held_message(&script.s_held, msg);
 	/* Nothing is left for libfuse of what fe_wire.c answers itself. */
 	if (fuse_session_receive_buf(se, &fb) > 0)
 		fuse_session_process_buf(se, &fb);
@@ -464,6 +482,32 @@ count_fds(void)
 }
 
 static void
+check_node(void *obj, void *arg)
+{
+	struct vnode *vp = obj;
+
+	/* The root is the kernel's whether it has looked it up or not. */
+	if (vp != vfs_root_peek(arg))
+		NEED(atomic_load(&vp->v_nlookup) ==
+		     held_lookups(&script.s_held, vp->v_id));
+}
+
+/* What answers have given is there, and nothing else is. */
+static void
+check_held(struct vfs *v)
+{
+	const struct held *h = &script.s_held;
+
+	slots_each(&v->vfs_nodes, check_node, v);
+	for (unsigned i = 0; i < h->h_nnodes; i++)
+		if (h->h_nodes[i].lookups > 0)
+			NEED(vfs_node_peek(v, h->h_nodes[i].id));
+	NEED(slots_count(&v->vfs_files) == h->h_nfiles);
+	for (unsigned i = 0; i < h->h_nfiles; i++)
+		NEED(vfs_file_peek(v, h->h_files[i]));
+}
+
+static void
 run(struct space *sp)
 {
 	while (script.s_in.in_left > 0 && nsent < STEPS_MAX) {
@@ -496,7 +540,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pool_add(&script.s_nodes, FUSE_ROOT_ID);
 	greet(in_byte(&script.s_in));
 	run(&sp);
-	ASAN_UNPOISON_MEMORY_REGION(buf + message_end, TAIL);
+	ASAN_UNPOISON_MEMORY_REGION(buf, sizeof(buf));
+	message_end = 0;
+	check_held(&sp.sp_vfs);
 	fuse_session_destroy(se);
 	close(ends[1]);
 	space_done(&sp);

@@ -37,12 +37,14 @@ check_entry(struct script *s, const struct fuse_entry_out *e, bool maybe)
 		return;
 	check_attr(&e->attr);
 	pool_add(&s->s_nodes, e->nodeid);
+	held_lookup(&s->s_held, e->nodeid);
 }
 
 static void
 check_open(struct script *s, const struct fuse_open_out *o)
 {
 	pool_add(&s->s_files, o->fh);
+	held_open(&s->s_held, o->fh);
 }
 
 /* One entry of a listing at p, n bytes at most; its length. */

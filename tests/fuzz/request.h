@@ -3,6 +3,7 @@
  *
  *   f-request.c         the namespace, the session, one input from begin to end
  *   f-request_build.c   records of an input → messages of the kernel
+ *   f-request_held.c    the books of what was given and given back
  *   f-request_answer.c  is an answer well-formed, and what does it tell
  *
  * An input is records of RECORD bytes, each a step: a request, or something that happens
@@ -45,10 +46,21 @@ struct pool {
 	unsigned p_n;
 };
 
+/* What the kernel would hold by now: of each node how many lookups, and which files. */
+#define HELD_MAX 8192u
+struct held {
+	struct {
+		uint64_t id, lookups;
+	} h_nodes[HELD_MAX];
+	uint64_t h_files[HELD_MAX];
+	unsigned h_nnodes, h_nfiles;
+};
+
 struct script {
 	struct input s_in;
 	struct pool s_nodes, s_files;
 	uint64_t s_unique;
+	struct held s_held;
 	size_t s_max; /* the largest answer that may be asked for */
 };
 
@@ -62,6 +74,12 @@ struct sent {
 };
 
 void pool_add(struct pool *p, uint64_t id);
+
+/* Takes what a message gives back; it is zero behind its end. */
+void held_message(struct held *h, const unsigned char *msg);
+void held_lookup(struct held *h, uint64_t id);
+void held_open(struct held *h, uint64_t fh);
+uint64_t held_lookups(const struct held *h, uint64_t id);
 
 /* Makes the message of a record whose first byte was op; its length. */
 size_t build_request(
