@@ -199,6 +199,18 @@ list_from(struct model *m, uint64_t cookie)
 	NEED(n <= m->count && (cookie || n == m->count));
 }
 
+/* One of many at once, for tables that grow and shrink. */
+static void
+bulk(struct model *m, uint8_t what, unsigned id, unsigned i)
+{
+	if ((what & 15) == 9)
+		add(m, (id + i) % NAMES, what & 16);
+	else if ((what & 15) == 10)
+		del(m, (id + i) % NAMES);
+	else
+		scan_step(m, &m->scan[id % SCANS], what & 16);
+}
+
 static void
 step(struct model *m, uint8_t what, unsigned id)
 {
@@ -225,16 +237,10 @@ step(struct model *m, uint8_t what, unsigned id)
 		list_from(m, 0);
 		break;
 	case 9:
-		for (unsigned i = 0; i < BULK; i++)
-			add(m, (id + i) % NAMES, what & 16);
-		break;
 	case 10:
-		for (unsigned i = 0; i < BULK; i++)
-			del(m, (id + i) % NAMES);
-		break;
 	case 11:
 		for (unsigned i = 0; i < BULK; i++)
-			scan_step(m, &m->scan[id % SCANS], what & 16);
+			bulk(m, what, id, i);
 		break;
 	default:
 		scan_step(m, &m->scan[id % SCANS], what & 16);

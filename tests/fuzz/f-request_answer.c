@@ -122,37 +122,37 @@ check_sized(struct script *s, const struct sent *r, const unsigned char *body, s
 	}
 }
 
+/* The kinds of one length. */
+static const struct {
+	uint32_t opcode;
+	size_t len;
+} fixed[] = {
+    {FUSE_SETXATTR, 0}, {FUSE_REMOVEXATTR, 0}, {FUSE_UNLINK, 0}, {FUSE_RMDIR, 0},
+    {FUSE_RENAME, 0}, {FUSE_RENAME2, 0}, {FUSE_RELEASE, 0}, {FUSE_RELEASEDIR, 0},
+    {FUSE_FLUSH, 0}, {FUSE_FSYNC, 0}, {FUSE_FSYNCDIR, 0}, {FUSE_ACCESS, 0},
+    {FUSE_FALLOCATE, 0}, {FUSE_SETLK, 0}, {FUSE_SETLKW, 0}, {FUSE_DESTROY, 0},
+    {OP_SYNCFS, 0}, {FUSE_GETLK, sizeof(struct fuse_lk_out)},
+    {FUSE_GETATTR, sizeof(struct fuse_attr_out)},
+    {FUSE_SETATTR, sizeof(struct fuse_attr_out)},
+    {FUSE_LOOKUP, sizeof(struct fuse_entry_out)},
+    {FUSE_MKNOD, sizeof(struct fuse_entry_out)},
+    {FUSE_MKDIR, sizeof(struct fuse_entry_out)},
+    {FUSE_SYMLINK, sizeof(struct fuse_entry_out)},
+    {FUSE_LINK, sizeof(struct fuse_entry_out)}, {FUSE_OPEN, sizeof(struct fuse_open_out)},
+    {FUSE_OPENDIR, sizeof(struct fuse_open_out)},
+    {FUSE_CREATE, sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)},
+    {OP_TMPFILE, sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)},
+    {FUSE_STATFS, sizeof(struct fuse_statfs_out)},
+    {FUSE_LSEEK, sizeof(struct fuse_lseek_out)},
+    {FUSE_COPY_FILE_RANGE, sizeof(struct fuse_write_out)},
+    {FUSE_BMAP, sizeof(struct fuse_bmap_out)}, {FUSE_POLL, sizeof(struct fuse_poll_out)},
+    {FUSE_INIT, sizeof(struct fuse_init_out)},
+    {OP_STATX, 288}, /* struct fuse_statx_out */
+};
+
 static void
 check_body(struct script *s, const struct sent *r, const unsigned char *body, size_t n)
 {
-	static const struct {
-		uint32_t opcode;
-		size_t len;
-	} fixed[] = {
-	    {FUSE_SETXATTR, 0}, {FUSE_REMOVEXATTR, 0}, {FUSE_UNLINK, 0}, {FUSE_RMDIR, 0},
-	    {FUSE_RENAME, 0}, {FUSE_RENAME2, 0}, {FUSE_RELEASE, 0}, {FUSE_RELEASEDIR, 0},
-	    {FUSE_FLUSH, 0}, {FUSE_FSYNC, 0}, {FUSE_FSYNCDIR, 0}, {FUSE_ACCESS, 0},
-	    {FUSE_FALLOCATE, 0}, {FUSE_SETLK, 0}, {FUSE_SETLKW, 0}, {FUSE_DESTROY, 0},
-	    {OP_SYNCFS, 0}, {FUSE_GETLK, sizeof(struct fuse_lk_out)},
-	    {FUSE_GETATTR, sizeof(struct fuse_attr_out)},
-	    {FUSE_SETATTR, sizeof(struct fuse_attr_out)},
-	    {FUSE_LOOKUP, sizeof(struct fuse_entry_out)},
-	    {FUSE_MKNOD, sizeof(struct fuse_entry_out)},
-	    {FUSE_MKDIR, sizeof(struct fuse_entry_out)},
-	    {FUSE_SYMLINK, sizeof(struct fuse_entry_out)},
-	    {FUSE_LINK, sizeof(struct fuse_entry_out)},
-	    {FUSE_OPEN, sizeof(struct fuse_open_out)},
-	    {FUSE_OPENDIR, sizeof(struct fuse_open_out)},
-	    {FUSE_CREATE, sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)},
-	    {OP_TMPFILE, sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)},
-	    {FUSE_STATFS, sizeof(struct fuse_statfs_out)},
-	    {FUSE_LSEEK, sizeof(struct fuse_lseek_out)},
-	    {FUSE_COPY_FILE_RANGE, sizeof(struct fuse_write_out)},
-	    {FUSE_BMAP, sizeof(struct fuse_bmap_out)},
-	    {FUSE_POLL, sizeof(struct fuse_poll_out)},
-	    {FUSE_INIT, sizeof(struct fuse_init_out)},
-	    {OP_STATX, 288}, /* struct fuse_statx_out */
-	};
 	bool known = false;
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
