@@ -209,6 +209,9 @@ serve(struct session *s)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
+	/* Threads have what confine() has left. */
+	if (r == 0)
+		etfs_watch(s->s_space.sp_etfs);
 	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {

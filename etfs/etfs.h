@@ -125,10 +125,13 @@ void etfs_overlaps(struct etfs *e,
 int etfs_copy_in(const char *host, struct vnode *vp, struct etfs_why *why);
 
 /* Tells the host calls which device our own mount is, so that a mapped directory that
- * contains it is recognised, and starts watching.  Called once mounted, before the first
- * request is served.
+ * contains it is recognised.  Called once mounted, before the first request is served.
  * 0 or -ENOENT (not in the mount table). */
 int etfs_mounted_at(struct etfs *e, const char *mountpoint);
+/* Starts watching the directories of keys that want it, now and when such a key is
+ * registered: in a thread of its own, which has what the caller has (capabilities, signal
+ * mask).  Without it, or where it fails, nothing is watched. */
+void etfs_watch(struct etfs *e);
 
 struct etfs_stats {
 	uint64_t et_keys;

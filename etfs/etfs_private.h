@@ -100,7 +100,7 @@ struct etfs {
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
 	struct watcher e_watcher;
-	bool e_mounted; /* e_key_mtx: requests are served, so watching is of use */
+	bool e_mounted;              /* e_key_mtx: etfs_watch() was called */
 	_Atomic uint64_t e_writers;  /* a: files that are open for writing */
 	pthread_mutex_t e_share_mtx; /* rank LEAF */
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */

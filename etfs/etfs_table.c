@@ -561,12 +561,17 @@ etfs_mounted_at(struct etfs *e, const char *mountpoint)
 	if (r < 0)
 		return r;
 	hc_own_mount(dev);
+	return 0;
+}
+
+void
+etfs_watch(struct etfs *e)
+{
 	pthread_mutex_lock(&e->e_key_mtx);
 	e->e_mounted = true;
 	if (vfs_attach_each(e->e_vfs, wants_watch, NULL) && !e->e_watcher.wt_started)
 		watch_start(e);
 	pthread_mutex_unlock(&e->e_key_mtx);
-	return 0;
 }
 
 void

@@ -510,6 +510,7 @@ watch_start(struct etfs *e)
 		wt->wt_fd = fd;
 		wt->wt_stop_fd = stop;
 		if (pthread_create(&wt->wt_thread, NULL, watch_run, e) == 0) {
+			pthread_setname_np(wt->wt_thread, "rumpfuse-watch");
 			wt->wt_started = true;
 			atomic_store(&wt->wt_on, true);
 			return;

@@ -74,7 +74,7 @@ fds()
 		*:/proc | *:/proc/*/mountinfo | *:/dev/fuse | *:"$N"/fuse) ;;
 		*:"$W" | *:"$H" | *:"$H"/* | *:"$W/disk" | *:"$W/file") ;;
 		*:"$N" | *:"$N/dir" | *:"$N/dir"/* | *:"$N/disk" | *:"$N/file") ;;
-		*:/memfd:* | *:pipe:* | *:socket:* | *:anon_inode:inotify) ;;
+		*:/memfd:* | *:pipe:* | *:socket:* | *:anon_inode:inotify | *:anon_inode:\[eventfd\]) ;;
 		# What the harness holds, and lets everybody inherit.
 		*) [ "$(readlink "/proc/$$/fd/$fd")" = "$link" ] || bad="$bad $fd=$link" ;;
 		esac
@@ -104,7 +104,7 @@ table()
 	names=$(cat "/proc/$pid/task"/*/comm | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
 	if [ $FILTER = 2 ]; then
 		check "$who: threads: $names" \
-		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-notify 1 rumpfuse-signal$' <<<"$names"
+		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-notify 1 rumpfuse-signal 1 rumpfuse-watch$' <<<"$names"
 	fi
 	same "$who: working directory" "$(readlink "/proc/$pid/cwd")" "$cwd"
 	same "$who: core limit" "$(awk '/core file/ { print $5 $6 }' "/proc/$pid/limits")" 00
