@@ -179,7 +179,7 @@ figure "requests of three walks over 40 files: $watched watched, $plain not"
 if [ "$(count "$M" forget)" != "$forgotten" ]; then
 	skip "a watched tree needs fewer requests: the kernel's caches are dropped all the time"
 elif [ $MEASURE = 1 ]; then
-	check "a watched tree needs fewer requests" [ $((watched * 5)) -lt "$plain" ]
+	check "a watched tree needs fewer requests" [ $((watched * 3)) -lt "$plain" ]
 fi
 refuse "not there as yet" "No such file" cat "$M/k/new"
 K=$M/k
