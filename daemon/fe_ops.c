@@ -208,6 +208,13 @@ setattr_from(struct vattr_set *vs, const struct stat *st, int set)
 	vs->vs_mtime = st->st_mtim;
 }
 
+/* What is not set is zero.  UTIME_NOW and the like mean nothing here. */
+static bool
+is_time(const struct timespec *ts)
+{
+	return ts->tv_nsec >= 0 && ts->tv_nsec < 1000000000;
+}
+
 static void
 fe_setattr(
     fuse_req_t req, fuse_ino_t ino, struct stat *st, int set, struct fuse_file_info *fi)
@@ -225,7 +232,8 @@ fe_setattr(
 	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
-	r = vop_setattr(vp, f, &vs, &cr);
+	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)
+	                                                   : -EINVAL;
 	if (r < 0)
 		fe_error(req, r);
 	else
