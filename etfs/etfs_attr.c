@@ -293,6 +293,7 @@ etfs_setattr(
 {
 	struct enode *n = node_of(vp);
 	struct vattr_set left = *vs;
+	AUTO_OWN own = watch_own(n);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r = key_alive(n);

@@ -77,6 +77,7 @@ etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,
     const struct cred *cr, struct vnode **ret_vp)
 {
 	struct enode *d = node_of(dvp), *made;
+	AUTO_OWN own = watch_own(d);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r = may_make(d, mk->vm_type);
@@ -132,6 +133,7 @@ create_new(struct enode *d, const struct name *n, const struct vmake *mk, int fl
 	struct etfs *e = key_of(d)->k_etfs;
 	struct node_place pl = {.np_key = key_of(d), .np_parent = d, .np_name = n};
 	int how = flags & (O_ACCMODE | O_SYNC | O_DSYNC);
+	AUTO_OWN own = watch_own(d);
 	AUTO_FD fd = -1;
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
@@ -234,6 +236,8 @@ etfs_link(
     struct vnode *vp, struct vnode *dvp, const struct name *n, const struct cred *cr)
 {
 	struct enode *d = node_of(dvp), *src = node_of(vp);
+	AUTO_OWN own = watch_own(d);
+	AUTO_OWN linked = watch_own(src);
 	AUTO_PIN pin = {.p_fd = -1}, from = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r = may_make(d, VREG);
@@ -271,6 +275,7 @@ check_shown(struct enode *d, int dirfd, const struct name *n)
 static int
 remove_name(struct enode *d, const struct name *n, bool dir, const struct cred *cr)
 {
+	AUTO_OWN own = watch_own(d);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r = dir_is_leaf(d) ? -ENOENT : node_pin(d, &pin);

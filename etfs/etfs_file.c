@@ -57,6 +57,7 @@ static int
 open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 {
 	struct etfs_key *k = key_of(n);
+	AUTO_OWN emptied = flags & O_TRUNC ? watch_own(n) : NULL;
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
@@ -249,6 +250,7 @@ append(struct uio *u, int fd)
 static int
 live_write(struct vnode *vp, struct file *f, struct uio *u)
 {
+	AUTO_OWN own = watch_own(node_of(vp));
 	int fd = data_fd(vp, f);
 
 	if (fd < 0)
@@ -314,6 +316,7 @@ etfs_flush(struct file *f)
 static int
 live_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
 {
+	AUTO_OWN own = watch_own(node_of(vp));
 	int fd = data_fd(vp, f);
 
 	return fd < 0 ? fd : hc_fallocate(fd, mode, off, len);
@@ -415,6 +418,7 @@ etfs_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_of
 {
 	size_t want = len;
 	int in = span(from, &off, &len), out = span(to, &to_off, &len);
+	AUTO_OWN own = watch_own(node_of(to->f_vp));
 	ssize_t r;
 
 	if (in < 0 || out < 0)
@@ -457,6 +461,8 @@ etfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in, size_
 		r = hc_ioctl(fd, cmd, arg);
 	if (r < 0)
 		return r;
+	if (set)
+		watch_changed(node_of(vp), fd);
 	memcpy(out, arg, out_len);
 	return 0;
 }

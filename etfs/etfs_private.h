@@ -407,6 +407,27 @@ void watch_want(struct enode *d, int fd);
 void watch_forget(struct enode *d);
 /* The kernel is about to be told these attributes. */
 void watch_told(struct enode *n, const struct hc_stat *hs);
+/* What the caller changed about n through us has been changed: fd is of n.  For changes
+ * after which the kernel keeps part of what it knew; for others AUTO_OWN will do. */
+void watch_changed(struct enode *n, int fd);
+/* The same for what is called so in d. */
+void watch_moved(struct enode *d, int fd, const struct name *name);
+/* Around a change of n that is made through us: what the kernel was told of it is no longer
+ * known to it when that is answered.  It need not be told, and must not: what it asks for
+ * just then would be taken for older than the telling, and thrown away. */
+static inline struct enode *
+watch_own(struct enode *n)
+{
+	atomic_store_explicit(&n->n_told_ns, 0, memory_order_relaxed);
+	return n;
+}
+static inline void
+watch_own_p(struct enode **np)
+{
+	if (*np)
+		watch_own(*np);
+}
+#define AUTO_OWN __attribute__((cleanup(watch_own_p), unused)) struct enode *
 /* How long names in dvp, and attributes, are good for (struct mount). */
 uint64_t watch_name_ttl(struct vnode *dvp);
 uint64_t watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va);

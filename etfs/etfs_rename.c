@@ -170,6 +170,8 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
     const struct name *tname, unsigned flags, const struct cred *cr)
 {
 	struct enode *from = node_of(fdvp), *to = node_of(tdvp);
+	AUTO_OWN own_from = watch_own(from);
+	AUTO_OWN own_to = watch_own(to);
 	AUTO_PIN fp = {.p_fd = -1}, tp = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r;
@@ -188,6 +190,10 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 	if (r == 0)
 		r = hc_rename(fp.p_fd, fname->n_ptr, tp.p_fd, tname->n_ptr, flags);
 	act_done(&acting);
+	if (r == 0)
+		watch_moved(to, tp.p_fd, tname);
+	if (r == 0 && (flags & RENAME_EXCHANGE))
+		watch_moved(from, fp.p_fd, fname);
 	if (r == 0 && places_matter(from, to)) {
 		note_moved(to, tp.p_fd, tname);
 		if (flags & RENAME_EXCHANGE)

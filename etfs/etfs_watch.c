@@ -10,13 +10,14 @@
  *
  * What inotify does not tell stays as good as the cache time: a file with several names,
  * which can be changed through another; a directory without a watch of its own; a file
- * that was changed in the same clock tick in which it was looked at.  What it cannot tell (a change through a mapping, in a file that was moved to
- * where nothing is watched, a mount, a lost event) shows after WATCH_TTL_NS at the latest.  Followed links lead to where no watch is, so
- * keys that follow have none.
+ * that was changed in the same clock tick in which it was looked at.  What it cannot tell
+ * (a change through a mapping, in a file that was moved to where nothing is watched, a
+ * mount, a lost event) shows after WATCH_TTL_NS at the latest.  Followed links lead to
+ * where no watch is, so keys that follow have none.
  *
  * Our own changes cause events too, which would make the kernel ask for what it has just
  * been told.  A node knows the change time that the kernel was told last (n_told_ns): what
- * still has that is left alone.
+ * still has that is left alone, and so is what has changed through us since (AUTO_OWN).
  *
  * Where watches cannot be had (a network's file system, the limit of watches reached)
  * directories go without.
@@ -89,6 +90,27 @@ watch_told(struct enode *n, const struct hc_stat *hs)
 {
 	atomic_store_explicit(
 	    &n->n_told_ns, time_ns(&hs->hs_ctime), memory_order_relaxed);
+}
+
+void
+watch_changed(struct enode *n, int fd)
+{
+	struct hc_stat hs;
+
+	if (hc_stat(fd, &hs) == 0)
+		watch_told(n, &hs);
+}
+
+void
+watch_moved(struct enode *d, int fd, const struct name *name)
+{
+	AUTO_NODE n = NULL;
+	struct hc_stat hs;
+
+	if (is_watched(d) && hc_stat_beneath(fd, name->n_ptr, &hs) == 0)
+		n = node_find(key_of(d), &hs, 0);
+	if (n)
+		watch_own(n);
 }
 
 /* The table.  Numbers rise, so they are their own hash. */

@@ -67,7 +67,12 @@ etfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t size
 
 	if (r == 0)
 		r = act_as_owner(node_of(vp), cr, &acting);
-	return r < 0 ? r : hc_setxattr(pin.p_fd, name, value, size, flags);
+	watch_own(node_of(vp));
+	if (r == 0)
+		r = hc_setxattr(pin.p_fd, name, value, size, flags);
+	if (r == 0)
+		watch_changed(node_of(vp), pin.p_fd);
+	return r;
 }
 
 int
@@ -94,7 +99,12 @@ etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 	 * writer's name; who asks for that otherwise was checked by it. */
 	if (r == 0 && strcmp(name, "security.capability") != 0)
 		r = act_as_owner(node_of(vp), cr, &acting);
-	return r < 0 ? r : hc_removexattr(pin.p_fd, name);
+	watch_own(node_of(vp));
+	if (r == 0)
+		r = hc_removexattr(pin.p_fd, name);
+	if (r == 0)
+		watch_changed(node_of(vp), pin.p_fd);
+	return r;
 }
 
 int
