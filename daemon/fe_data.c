@@ -16,8 +16,10 @@
 #include <sys/ioctl.h>
 
 #include "daemon/fe_reply.h"
+#include "daemon/fe_wire.h"
 
 #define SPLICE_MIN (128u << 10)
+#define COPY_MAX   (64u << 20)
 #define SPLICE_MAX (FE_DATA_MAX - (64u << 10))
 
 void
@@ -61,7 +63,8 @@ void
 fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct fuse_file_info *fi)
 {
-	struct fe *fe = fe_begin(req, FE_CREATE);
+	bool tmpfile = fe_wire_is_tmpfile(); /* then the name says nothing */
+	struct fe *fe = fe_begin(req, tmpfile ? FE_TMPFILE : FE_CREATE);
 	struct vnode *dvp = fe_node(fe, parent), *vp;
 	struct vmake mk = {
 	    .vm_type = VREG, .vm_mode = mode & 07777, .vm_umask = fe_umask(req)};
@@ -69,11 +72,12 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct file *f;
 	struct name n;
 	struct cred cr;
-	int r = dvp ? name_init(&n, name) : -ESTALE;
+	int r = !dvp ? -ESTALE : tmpfile ? 0 : name_init(&n, name);
 
 	fe_cred(req, &cr);
 	if (r == 0)
-		r = vop_create(dvp, &n, &mk, fi->flags, &cr, &vp, &f);
+		r = tmpfile ? vop_tmpfile(dvp, &mk, fi->flags, &cr, &vp, &f)
+		            : vop_create(dvp, &n, &mk, fi->flags, &cr, &vp, &f);
 	if (r < 0) {
 		fe_error(req, r);
 		return;
@@ -323,12 +327,13 @@ fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *
 		fe_error(req, !fb ? -ENOMEM : !from || !to ? -EBADF : -ESTALE);
 		return;
 	}
-	/* The answer has 32 bits for the count. */
-	if (len > INT32_MAX)
-		len = INT32_MAX & ~4095;
+	/* Not a worker for minutes: the caller comes again for the rest. */
+	if (len > COPY_MAX)
+		len = COPY_MAX;
 	r = flags ? -EINVAL
 	          : vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
-	if (r == -EOPNOTSUPP || r == -EXDEV)
+	/* EINVAL: to the host two ranges of one file may overlap that are of two files here. */
+	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
 		r = copy_through(
 		    fb, from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "daemon/fe_reply.h"
+#include "daemon/fe_wire.h"
 
 #define MAX_BACKGROUND 64
 
@@ -170,13 +171,16 @@ fe_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *all)
 static void
 fe_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fe *fe = fe_begin(req, FE_GETATTR);
+	bool statx = fe_wire_is_statx();
+	struct fe *fe = fe_begin(req, statx ? FE_STATX : FE_GETATTR);
 	struct vnode *vp = fe_node(fe, ino);
 
-	if (vp)
-		fe_attr(req, vp, fe_file(fe, fi));
-	else
+	if (!vp)
 		fe_error(req, -ESTALE);
+	else if (statx)
+		fe_statx(req, vp, fe_file(fe, fi));
+	else
+		fe_attr(req, vp, fe_file(fe, fi));
 }
 
 static void

@@ -2,8 +2,10 @@
  * Requests that libfuse does not know (fe_wire.h).
  *
  * What comes from the kernel has the form of linux/fuse.h; what that file does not have on
- * the system at hand is declared here.  A request is answered on the fd that it came by,
- * with one writev.
+ * the system at hand is declared here.
+ *
+ * Nothing is answered between the kernel and libfuse: a thread that is there counts as one
+ * that waits for work, and may be ended at any moment.
  */
 #include "daemon/fe_wire.h"
 
@@ -21,11 +23,8 @@
 #define OP_TMPFILE 51u
 #define OP_STATX   52u
 
-struct wire_statx_in {
-	uint32_t getattr_flags, reserved;
-	uint64_t fh;
-	uint32_t sx_flags, sx_mask;
-};
+/* What a statx begins with is a fuse_getattr_in. */
+#define STATX_IN_LEN 24u
 
 struct wire_time {
 	int64_t sec;
@@ -53,38 +52,19 @@ struct wire_statx_out {
 
 _Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
 
-/* A request in a reader's buffer. */
-struct wire {
-	struct fe *w_fe;
-	int w_fd;
-	const struct fuse_in_header *w_in;
-	const char *w_body; /* what follows the header */
-	size_t w_len;
-};
+/* What the request of this thread was before it was renamed; 0: what it is. */
+static _Thread_local uint32_t renamed;
 
-/* 0, or -errno if it could not be sent. */
-static int
-reply(const struct wire *w, int r, const void *body, size_t len)
+bool
+fe_wire_is_tmpfile(void)
 {
-	struct fuse_out_header out = {
-	    .len = (uint32_t)(sizeof(out) + (r < 0 ? 0 : len)),
-	    .error = r,
-	    .unique = w->w_in->unique,
-	};
-	struct iovec iov[2] = {
-	    {&out, sizeof(out)},
-	    {(void *)(uintptr_t)body, len},
-	};
-
-	if (r < 0)
-		atomic_fetch_add_explicit(&w->w_fe->fe_errors, 1, memory_order_relaxed);
-	return writev(w->w_fd, iov, r < 0 || !len ? 1 : 2) < 0 ? -errno : 0;
+	return renamed == OP_TMPFILE;
 }
 
-static void
-count(const struct wire *w, enum fe_op op)
+bool
+fe_wire_is_statx(void)
 {
-	atomic_fetch_add_explicit(&w->w_fe->fe_count[op], 1, memory_order_relaxed);
+	return renamed == OP_STATX;
 }
 
 /* Seconds, as fe_seconds() has them, in two parts. */
@@ -135,145 +115,35 @@ fill_statx(struct vnode *vp, struct file *f, struct wire_statx_out *out)
 	return 0;
 }
 
-static void
-do_statx(const struct wire *w)
+void
+fe_statx(fuse_req_t req, struct vnode *vp, struct file *f)
 {
-	struct vnode *vp = fe_node(w->w_fe, w->w_in->nodeid);
-	struct wire_statx_in in;
 	struct wire_statx_out out;
-	struct file *f = NULL;
-	int r = vp ? 0 : -ESTALE;
-
-	count(w, FE_STATX);
-	if (w->w_len < sizeof(in)) {
-		(void)reply(w, -EINVAL, NULL, 0);
-		return;
-	}
-	memcpy(&in, w->w_body, sizeof(in));
-	if (in.getattr_flags & FUSE_GETATTR_FH)
-		f = vfs_file_peek(w->w_fe->fe_vfs, in.fh);
 	/* A handle of another file says nothing of this one. */
-	if (f && f->f_vp != vp)
-		f = NULL;
-	if (r == 0)
-		r = fill_statx(vp, f, &out);
-	(void)reply(w, r, &out, sizeof(out));
-}
+	int r = fill_statx(vp, f && f->f_vp == vp ? f : NULL, &out);
 
-static void
-put_attr(struct fuse_attr *ret, const struct stat *st)
-{
-	*ret = (struct fuse_attr){
-	    .ino = st->st_ino,
-	    .size = (uint64_t)st->st_size,
-	    .blocks = (uint64_t)st->st_blocks,
-	    .atime = (uint64_t)st->st_atim.tv_sec,
-	    .mtime = (uint64_t)st->st_mtim.tv_sec,
-	    .ctime = (uint64_t)st->st_ctim.tv_sec,
-	    .atimensec = (uint32_t)st->st_atim.tv_nsec,
-	    .mtimensec = (uint32_t)st->st_mtim.tv_nsec,
-	    .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
-	    .mode = st->st_mode,
-	    .nlink = (uint32_t)st->st_nlink,
-	    .uid = st->st_uid,
-	    .gid = st->st_gid,
-	    .rdev = (uint32_t)st->st_rdev,
-	    .blksize = (uint32_t)st->st_blksize,
-	};
-}
-
-struct wire_created {
-	struct fuse_entry_out entry;
-	struct fuse_open_out open;
-};
-
-static void
-put_created(struct wire_created *ret, const struct fuse_entry_param *e,
-    const struct vnode *vp, const struct file *f)
-{
-	struct fuse_file_info fi = {0};
-
-	memset(ret, 0, sizeof(*ret));
-	ret->entry.nodeid = e->ino;
-	ret->entry.generation = e->generation;
-	put_ttl(e->entry_timeout, &ret->entry.entry_valid, &ret->entry.entry_valid_nsec);
-	put_ttl(e->attr_timeout, &ret->entry.attr_valid, &ret->entry.attr_valid_nsec);
-	put_attr(&ret->entry.attr, &e->attr);
-	fe_caching(&fi, vp);
-	ret->open.fh = f->f_id;
-	ret->open.open_flags = (fi.direct_io ? FOPEN_DIRECT_IO : 0u) |
-	                       (fi.keep_cache ? FOPEN_KEEP_CACHE : 0u) |
-	                       (fi.noflush ? FOPEN_NOFLUSH : 0u);
-}
-
-/* The file, open; what goes into the reply has its reference and its lookup. */
-static int
-make_tmpfile(const struct wire *w, struct vnode **ret_vp, struct file **ret_f,
-    struct wire_created *out)
-{
-	const struct fuse_in_header *h = w->w_in;
-	struct cred cr = {h->uid, h->gid, (pid_t)h->pid};
-	struct vnode *dvp = fe_node(w->w_fe, h->nodeid);
-	struct fuse_create_in in;
-	struct vmake mk = {.vm_type = VREG};
-	struct fuse_entry_param e;
-	int r;
-
-	if (w->w_len < sizeof(in) || !dvp)
-		return dvp ? -EINVAL : -ESTALE;
-	memcpy(&in, w->w_body, sizeof(in));
-	mk.vm_mode = in.mode & 07777;
-	mk.vm_umask = in.umask & 0777;
-	r = vop_tmpfile(dvp, &mk, (int)in.flags, &cr, ret_vp, ret_f);
 	if (r < 0)
-		return r;
-	r = fe_entry_fill(w->w_fe, &e, dvp, *ret_vp);
-	if (r < 0) {
-		vop_close(*ret_f);
-		vn_unref(*ret_vp);
-		return r;
-	}
-	put_created(out, &e, *ret_vp, *ret_f);
-	vn_lookup_given(*ret_vp);
-	return 0;
+		fe_error(req, r);
+	else
+		(void)fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* Gives the request the name of the older one whose form it has, if it has it. */
 static void
-do_tmpfile(const struct wire *w)
+rename_request(void *buf, size_t len)
 {
-	struct wire_created out;
-	struct vnode *vp;
-	struct file *f;
-	int r;
+	struct fuse_in_header *in = buf;
 
-	count(w, FE_TMPFILE);
-	r = make_tmpfile(w, &vp, &f, &out);
-	if (reply(w, r, &out, sizeof(out)) < 0 && r == 0) {
-		vop_close(f); /* no release and no forget will come */
-		vn_forget(vp, 1);
-	}
-}
-
-/* Whether the request was one of these; it is answered then. */
-static bool
-answer(struct fe *fe, int fd, const void *buf, size_t len)
-{
-	const struct fuse_in_header *in = buf;
-	struct wire w = {fe, fd, in, (const char *)buf + sizeof(*in), 0};
-
-	if (len < sizeof(*in) || in->len > len)
-		return false;
-	w.w_len = in->len < sizeof(*in) ? 0 : in->len - sizeof(*in);
-	switch (in->opcode) {
-	case OP_TMPFILE:
-		do_tmpfile(&w);
-		return true;
-	case OP_STATX:
-		do_statx(&w);
-		return true;
-	default:
-		return false;
-	}
+	renamed = 0;
+	if (len < sizeof(*in))
+		return;
+	if (in->opcode == OP_TMPFILE && len > sizeof(*in) + sizeof(struct fuse_create_in))
+		in->opcode = FUSE_CREATE;
+	else if (in->opcode == OP_STATX && len >= sizeof(*in) + STATX_IN_LEN)
+		in->opcode = FUSE_GETATTR;
+	else
+		return;
+	renamed = in->opcode == FUSE_CREATE ? OP_TMPFILE : OP_STATX;
 }
 
 /*
@@ -293,13 +163,11 @@ answer(struct fe *fe, int fd, const void *buf, size_t len)
 static ssize_t
 wire_read(int fd, void *buf, size_t len, void *userdata)
 {
-	struct fe *fe = userdata;
-	ssize_t n;
+	ssize_t n = read(fd, buf, len);
 
-	do
-		n = read(fd, buf, len);
-	while (n > 0 && answer(fe, fd, buf, (size_t)n));
-	ASKED(fe);
+	ASKED(userdata);
+	if (n > 0)
+		rename_request(buf, (size_t)n);
 	return n;
 }
 

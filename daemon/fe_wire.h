@@ -3,8 +3,9 @@
  *
  * The kernel's newer requests (a file without a name, the time of birth) are optional: a
  * daemon that does not answer them is asked no more.  Where libfuse is older than the
- * kernel they are taken out of the stream here, answered, and libfuse sees the others.
- * libfuse reads and writes through fuse_session_custom_io() for that.
+ * kernel they are given to it as the older request that has the same form, and the request
+ * function asks what it was.  libfuse reads and writes through fuse_session_custom_io() for
+ * that.
  */
 #ifndef RF_DAEMON_FE_WIRE_H
 #define RF_DAEMON_FE_WIRE_H
@@ -12,7 +13,15 @@
 #include "daemon/fe.h"
 
 /* Puts itself between; fd is where the requests come from: of the mounted session, or of a
- * socket pair.  The session's user data is a struct fe.  0 or -errno. */
+ * socket pair.  0 or -errno. */
 int fe_wire_start(struct fuse_session *se, int fd);
+
+/* Whether the request at hand in this thread, which came as a create or a getattr, is one
+ * of these. */
+bool fe_wire_is_tmpfile(void);
+bool fe_wire_is_statx(void);
+
+/* Replies to a statx with the attributes of vp (f may be NULL). */
+void fe_statx(fuse_req_t req, struct vnode *vp, struct file *f);
 
 #endif

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "etfs/etfs_private.h"
 
@@ -183,7 +184,16 @@ etfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags, const struct 
 	return r;
 }
 
-/* Opens the file that is there.  ENOENT: it is not. */
+/* Whether what is opened for the caller is opened as the caller, so that the host says
+ * whether he may.  The kernel does not ask where a create opens what is there already. */
+static bool
+host_judges(const struct cred *cr)
+{
+	return hc_features()->hf_privileged || cr->cr_uid == geteuid();
+}
+
+/* Opens the file that is there.  ENOENT: it is not; ESTALE: the kernel is to look at it,
+ * and to ask who may. */
 static int
 create_existing(struct enode *d, const struct name *n, int flags, const struct cred *cr,
     struct file *f, struct enode **ret)
@@ -195,7 +205,7 @@ create_existing(struct enode *d, const struct name *n, int flags, const struct c
 		return r;
 	if (there->n_vn.v_type == VDIR)
 		return -EISDIR;
-	if (there->n_vn.v_type != VREG)
+	if (there->n_vn.v_type != VREG || !host_judges(cr))
 		return -ESTALE;
 	r = there->n_vn.v_op->open(&there->n_vn, flags, cr, f);
 	if (r < 0)

@@ -218,6 +218,27 @@ TEST(create_opens)
 	struct vnode *x;
 	CHECK_EQ(vop_create(w.root, nm("d"), &mk, O_RDWR, &t_cred, &x, &g), -EISDIR);
 	CHECK_EQ(vop_create(w.root, nm("l"), &mk, O_RDWR, &t_cred, &x, &g), -ESTALE);
+	/* What is there is opened for its owner as the mode says; whether others may, the
+	 * kernel has to find out. */
+	struct vnode *mine = NULL;
+	static const struct cred other = {1001, 100};
+	mk.vm_mode = 0644;
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDWR, &t_cred, &mine, &g), 0);
+	vop_close(g);
+	vn_unref(mine);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDWR, &other, &x, &g), -ESTALE);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDONLY, &other, &x, &g), -ESTALE);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDWR, &t_cred, &mine, &g), 0);
+	vop_close(g);
+	struct vattr_set ro = {.vs_valid = VS_MODE, .vs_mode = 0444};
+	CHECK_EQ(vop_setattr(mine, NULL, &ro, &t_cred), 0);
+	vn_unref(mine);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_WRONLY, &t_cred, &x, &g), -ESTALE);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDONLY | O_TRUNC, &t_cred, &x, &g),
+	    -ESTALE);
+	CHECK_EQ(vop_create(w.root, nm("o"), &mk, O_RDONLY, &t_cred, &mine, &g), 0);
+	vop_close(g);
+	vn_unref(mine);
 }
 
 TEST(set_group_id_directories)

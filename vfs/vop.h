@@ -18,7 +18,7 @@
  *   readlink     vp shared                   EINVAL                             EINVAL
  *   make         dvp exclusive               EEXIST ENOSPC ENAMETOOLONG ENOENT  EPERM
  *   create       dvp exclusive               as make; ESTALE                    make, open
- *   tmpfile      dvp shared                  ENOSPC ENOENT EOPNOTSUPP           EOPNOTSUPP
+ *   tmpfile      dvp shared                  ENOSPC EOPNOTSUPP                  EOPNOTSUPP
  *   link         dvp exclusive, then vp      EEXIST EMLINK ENOENT EPERM         EPERM
  *   unlink       dvp exclusive               ENOENT EISDIR                      EPERM
  *   rmdir        dvp exclusive               ENOENT ENOTDIR ENOTEMPTY           EPERM
@@ -129,7 +129,8 @@ struct vops {
 	    const struct cred *cr, struct vnode **ret_vp);
 	/* open(2) with O_CREAT: makes a regular file, or opens what is there if flags
 	 * lack O_EXCL.  Fills f as open does.  ESTALE: the name is something that must be
-	 * looked up again (a symlink by now). */
+	 * looked up again (a symlink by now, or a file that is not known to be one that
+	 * the caller may open: nobody asks once it is open). */
 	int (*create)(struct vnode *dvp, const struct name *n, const struct vmake *mk,
 	    int flags, const struct cred *cr, struct file *f, struct vnode **ret_vp);
 	/* open(2) with O_TMPFILE: a regular file without a name in the file system of dvp,

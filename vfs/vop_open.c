@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "vfs/vop_private.h"
 
@@ -74,7 +75,30 @@ vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f
 	return r;
 }
 
-/* The file is there already: O_CREAT opens it. */
+/*
+ * The file is there already, though the kernel took the name for free: somebody has been
+ * quicker, or a reload has put it there.  O_CREAT opens it; but the kernel asks nothing of
+ * what a create has opened.  To its owner a file is what the owner's bits of its mode say,
+ * with an ACL or without; for anybody else the kernel is to look again (-ESTALE), and to
+ * check as it opens.
+ */
+static int
+owner_may_open(struct vnode *vp, int flags, const struct cred *cr)
+{
+	int mode = flags & O_ACCMODE;
+	uint32_t need = 0;
+	struct vattr va;
+	int r = vop_getattr(vp, NULL, &va);
+
+	if (r < 0)
+		return r;
+	if (mode != O_WRONLY)
+		need |= S_IRUSR;
+	if (mode != O_RDONLY || (flags & O_TRUNC))
+		need |= S_IWUSR;
+	return va.va_uid == cr->cr_uid && (va.va_mode & need) == need ? 0 : -ESTALE;
+}
+
 static int
 create_existing(struct vnode *dvp, const struct name *n, int flags, const struct cred *cr,
     struct vnode **ret_vp, struct file **ret_f)
@@ -89,6 +113,8 @@ create_existing(struct vnode *dvp, const struct name *n, int flags, const struct
 	else if (vp->v_type != VREG)
 		r = -ESTALE; /* the kernel looks again and does what that kind needs */
 	else
+		r = owner_may_open(vp, flags, cr);
+	if (r == 0)
 		r = open_file(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
 	if (r < 0)
 		vn_unref(vp);
