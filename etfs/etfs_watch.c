@@ -133,8 +133,6 @@ is_watched_above(struct enode *n, struct vnode *dvp)
 	int wd = dvp ? atomic_load(&node_of(dvp)->n_wd) : atomic_load(&n->n_found_wd);
 	bool there;
 
-	if (dvp)
-		atomic_store(&n->n_found_wd, wd);
 	if (wd == 0 || !atomic_load(&wt->wt_on))
 		return false;
 	if (dvp)
@@ -152,6 +150,8 @@ watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va)
 	struct enode *n = node_of(vp);
 	bool told;
 
+	if (dvp)
+		atomic_store(&n->n_found_wd, atomic_load(&node_of(dvp)->n_wd));
 	if (share_is_written(n)) {
 		/* The kernel keeps nothing, so it need not be told; and it must not be: what
 		 * it is just asking for would be taken for older than the telling. */

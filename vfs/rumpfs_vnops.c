@@ -235,7 +235,8 @@ rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
     const struct cred *cr, struct file *f, struct vnode **ret_vp)
 {
 	struct rumpfs_node *dir = rumpfs_node_of(dvp), *rn;
-	int r = is_dead(dir) ? -ENOENT : rumpfs_may_add(dir);
+	int r =
+	    rumpfs_may_add(dir); /* a directory that was removed will do, as on tmpfs */
 
 	(void)f;
 	if (r == 0)
