@@ -76,27 +76,6 @@ list()
 	echo $? >"$W/rows/$tree.$part.rc"
 }
 
-# judge PART TREE: says how it went, and keeps the rows for the table.
-judge()
-{
-	local part=$1 tree=$2 out=$W/rows/$2.$1 rc
-	rc=$(cat "$out.rc")
-	sed -nE "s/^(ok   |known|bad  ) /\1 $part: /p" "$out" >>"$W/rows/$tree"
-	grep '^SKIP' "$out"
-	if [ "$rc" = 0 ]; then
-		ok "$tree: $part"
-	else
-		fail "$tree: $part: status $rc"
-		grep -vE '^(ok   |known|bad  ) ' "$out" | tail -n 60 | sed 's/^/  | /'
-	fi
-}
-
-# differ TREE REFERENCE: the rows that come out differently.
-differ()
-{
-	diff "$W/rows/$2" "$W/rows/$1" | sed -n "s/^> /$1: /p"
-}
-
 for prog in "$TESTBIN"/p-posix-*; do
 	[ -f "$prog" ] && [ -x "$prog" ] || continue
 	part=${prog##*/p-posix-}
@@ -154,4 +133,10 @@ figure "differences from tmpfs and ext4 that README does not explain:" \
     "$(wc -l <"$W/differences")"
 head -n 100 "$W/differences"
 same "rows that differ without explanation" "$(wc -l <"$W/differences")" 0
+# shellcheck disable=SC2086
+same_rows $TREES
+needed ext4 huge
+needed memory chown-nothing
+needed disk-key huge readonly-access chown-nothing
+needed tmpfs-key readonly-access chown-nothing
 done_testing

@@ -61,29 +61,6 @@ list()
 	echo $? >"$W/rows/$2.$1.rc"
 }
 
-# judge PART TREE: says how it went, and keeps the rows for the table.
-judge()
-{
-	local part=$1 tree=$2 out=$W/rows/$2.$1 rc
-	rc=$(cat "$out.rc")
-	sed -nE "s/^(ok   |known|bad  ) /\1 $part: /p" "$out" >>"$W/rows/$tree"
-	sed -nE "s/^deviation ([^:]*): .*/\1/p" "$out" >>"$W/rows/$tree.tags"
-	grep '^SKIP' "$out"
-	if [ "$rc" = 0 ]; then
-		ok "$tree: $part"
-	else
-		fail "$tree: $part: status $rc"
-		grep -vE '^(ok   |known|bad  ) ' "$out" | tail -n 60 | sed 's/^/  | /'
-	fi
-}
-
-# differ TREE REFERENCE: the rows that come out differently.  "ok" is one that holds on the
-# mount alone.
-differ()
-{
-	diff "$W/rows/$2" "$W/rows/$1" | sed -n "s/^> /$1 /p"
-}
-
 for part in acl xattr lock wait inode flags copy map gone big name list; do
 	# Most of the time they wait for a clock or the disk.
 	pids=
@@ -116,7 +93,10 @@ awk '{ t = $1; sub(/^[^ ]* */, ""); r[$0] = r[$0] " " t }
 n=$(awk '$2 == "bad"' "$W/differences" | wc -l)
 figure "differences from tmpfs and ext4: $(wc -l <"$W/differences"), not explained: $n"
 same "rows that differ without explanation" "$n" 0
-same "all trees have the same rows" "$(sort -u <(wc -l <"$W/rows/tmpfs") \
-    <(wc -l <"$W/rows/ext4") <(wc -l <"$W/rows/memory") <(wc -l <"$W/rows/disk-key") \
-    <(wc -l <"$W/rows/tmpfs-key") | wc -l)" 1
+# shellcheck disable=SC2086
+same_rows $TREES
+for tree in $TREES; do
+	# shellcheck disable=SC2086
+	needed "$tree" ${KNOWN[$tree]}
+done
 done_testing

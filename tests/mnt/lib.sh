@@ -255,6 +255,52 @@ program()
 	fi
 }
 
+# judge PART TREE: says how a part of a list went on a tree.  It was run with -v into
+# $W/rows/TREE.PART, its status is in $W/rows/TREE.PART.rc.  The rows are kept in
+# $W/rows/TREE, the tags of those that deviate in $W/rows/TREE.tags.
+judge()
+{
+	local part=$1 tree=$2 out=$W/rows/$2.$1 rc line
+	rc=$(cat "$out.rc")
+	sed -nE "s/^(ok   |known|bad  ) /\1 $part: /p" "$out" >>"$W/rows/$tree"
+	sed -nE "s/^deviation ([^:]*): .*/\1/p" "$out" >>"$W/rows/$tree.tags"
+	while IFS= read -r line; do
+		skip "$tree: ${line#SKIP }"
+	done < <(grep '^SKIP' "$out")
+	if [ "$rc" = 0 ]; then
+		ok "$tree: $part"
+	else
+		fail "$tree: $part: status $rc"
+		grep -vE '^(ok   |known|bad  ) ' "$out" | tail -n 60 | sed 's/^/  | /'
+	fi
+}
+
+# differ TREE REFERENCE: the rows that come out differently.
+differ()
+{
+	diff "$W/rows/$2" "$W/rows/$1" | sed -n "s/^> /$1 /p"
+}
+
+# same_rows TREE…: the trees were asked the same.
+same_rows()
+{
+	local tree
+	for tree in "$@"; do
+		same "as many rows on $tree as on $1" "$(wc -l <"$W/rows/$tree")" \
+		    "$(wc -l <"$W/rows/$1")"
+	done
+}
+
+# needed TREE TAG…: a tag that no row deviates under is not to be there.
+needed()
+{
+	local tree=$1 tag
+	shift
+	for tag in "$@"; do
+		check "$tree: rows deviate under $tag" grep -qxF -- "$tag" "$W/rows/$tree.tags"
+	done
+}
+
 rf_is_mounted()
 {
 	grep -qF " $1 " < <(awk '{ for (i = 7; $i != "-"; i++) ; if ($(i + 1) ~ /^fuse/)
