@@ -230,25 +230,51 @@ fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fe_error(req, f ? vop_flush(f) : -EBADF);
 }
 
-void
-fe_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void
+release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 {
-	struct fe *fe = fe_begin(req, FE_RELEASE);
+	struct fe *fe = fe_begin(req, op);
 	struct file *f = fe_file(fe, fi);
 
-	(void)ino;
 	if (f)
 		vop_close(f);
 	fe_error(req, f ? 0 : -EBADF);
 }
 
 void
-fe_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+fe_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct fe *fe = fe_begin(req, FE_FSYNC);
+	(void)ino;
+	release(req, FE_RELEASE, fi);
+}
+
+void
+fe_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	release(req, FE_RELEASEDIR, fi);
+}
+
+static void
+sync_file(fuse_req_t req, enum fe_op op, fuse_ino_t ino, int datasync,
+    const struct fuse_file_info *fi)
+{
+	struct fe *fe = fe_begin(req, op);
 	struct vnode *vp = fe_node(fe, ino);
 
 	fe_error(req, vp ? vop_fsync(vp, fe_file(fe, fi), datasync != 0) : -ESTALE);
+}
+
+void
+fe_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	sync_file(req, FE_FSYNC, ino, datasync, fi);
+}
+
+void
+fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	sync_file(req, FE_FSYNCDIR, ino, datasync, fi);
 }
 
 void

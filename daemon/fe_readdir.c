@@ -49,27 +49,6 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 void
-fe_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, FE_RELEASEDIR);
-	struct file *f = fe_file(fe, fi);
-
-	(void)ino;
-	if (f)
-		vop_close(f);
-	fe_error(req, f ? 0 : -EBADF);
-}
-
-void
-fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, FE_FSYNCDIR);
-	struct vnode *vp = fe_node(fe, ino);
-
-	fe_error(req, vp ? vop_fsync(vp, fe_file(fe, fi), datasync != 0) : -ESTALE);
-}
-
-void
 fe_readdir(
     fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -254,6 +255,19 @@ mount_and_serve(struct session *s)
 	return code;
 }
 
+/* What is written here is other users', whose own limits the kernel has looked at. */
+static void
+lift_file_size(void)
+{
+	struct rlimit rl = {RLIM_INFINITY, RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (setrlimit(RLIMIT_FSIZE, &rl) == 0 || getrlimit(RLIMIT_FSIZE, &rl) < 0)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	(void)setrlimit(RLIMIT_FSIZE, &rl);
+}
+
 /* The process that stays.  An exit code. */
 static int
 run(struct session *s)
@@ -262,6 +276,7 @@ run(struct session *s)
 	int code, r;
 
 	signals_block();
+	lift_file_size();
 	umask(0);
 	r = confine_can_unmount() ? 0 : mnttab_helper_start(s->s_mountpoint);
 	if (r < 0) {

@@ -113,4 +113,17 @@ host = $W/h" "$M" || done_testing
 	# shellcheck disable=SC2086
 	wait $pids
 done
+# The size of files is limited for those who write them, not for who started the daemon.
+ulimit -S -f 100
+rf_mount "[dir /mem]
+[etfs /k]
+host = $W/h" "$M" || done_testing
+ulimit -S -f unlimited
+for d in mem k; do
+	check "$d: a file larger than the daemon's own might be" \
+	    dd if=/dev/zero of="$M/$d/large" bs=64K count=16 status=none
+	refuse "$d: and one larger than its writer's" "File too large|File size limit" \
+	    bash -c "ulimit -f 100; trap '' XFSZ; dd if=/dev/zero of=$M/$d/limited bs=64K count=16"
+done
+rf_umount "$M"
 done_testing
