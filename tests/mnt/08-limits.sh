@@ -90,10 +90,9 @@ rm "$M/g"
 sleep 0.5
 figure "available memory: $a0 MiB, with a file of 512 MiB $a1 MiB, without $(avail) MiB"
 rf_umount "$M"
-# The daemon's own limit of file sizes is an error, and not its end.
-ulimit -S -f 1024
+# A limit of file sizes that the daemon is given is an error, and not its end.
 rf_mount none "$M"
-ulimit -S -f unlimited
+prlimit --pid "${RF_PID[$M]}" --fsize=1048576
 refuse "a file in memory over the daemon's limit" 'too large' \
     dd if=/dev/zero of="$M/f" bs=1M count=3 status=none
 check "it goes on" touch "$M/g"
