@@ -11,6 +11,11 @@
  *     a window everything is.  A write through a window ends a modification time set by
  *     hand.
  *
+ * Writing takes set-id bits off.  The kernel asks for that in the mode as it is seen; the
+ * host would do it to the mode that the file has, but the daemon, as which the data of file
+ * keys is written, may keep them.  So it is done here (strip_setid()): who can write to a
+ * key is not to write the program that another user's name is on.
+ *
  * The view is under the mutex of the root node's shard.
  */
 #include <errno.h>
@@ -57,6 +62,26 @@ int
 act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting)
 {
 	return is_live(n) && cr ? become(cr, ret_acting) : 0;
+}
+
+bool
+writes_as_stranger(const struct enode *n, const struct cred *cr)
+{
+	return cr && cr->cr_uid != 0 && !key_is_dir(key_of(n)) && S_ISREG(n->n_ifmt) &&
+	       hc_features()->hf_privileged;
+}
+
+int
+strip_setid(int fd)
+{
+	struct hc_stat hs;
+	uint32_t off;
+	int r = hc_stat(fd, &hs);
+
+	if (r < 0)
+		return r;
+	off = hs.hs_mode & (hs.hs_mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+	return off ? hc_chmod(fd, hs.hs_mode & PERM & ~off) : 0;
 }
 
 /* The window's part of the space that the host file takes. */
@@ -203,7 +228,7 @@ set_size(
 
 	if (n->n_vn.v_op == &etfs_window_vops)
 		return size == k->k_win.r_len ? 0 : -EINVAL;
-	r = act_as(n, cr, &acting);
+	r = writes_as_stranger(n, cr) ? strip_setid(fd) : act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
 	/* An open file may be writable where its name is not. */

@@ -61,11 +61,13 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
-	bool only = false;
+	bool only = false, stranger = writes_as_stranger(n, cr);
 	int r = key_alive(n), how = (flags & HOST_FLAGS) | O_NOCTTY;
 
 	if (r == 0)
 		r = node_pin(n, &pin);
+	if (r == 0 && stranger && (how & O_TRUNC))
+		r = strip_setid(pin.p_fd);
 	if (r == 0)
 		r = act_as(n, cr, &acting);
 	if (r < 0)
@@ -84,15 +86,18 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	if (fd < 0)
 		return fd;
 	r = efile_open(n, &fd, sizeof(struct efile), f);
-	if (r == 0)
+	if (r == 0) {
 		efile_of(f)->ef_append_only = only;
+		efile_of(f)->ef_stranger = stranger;
+	}
 	return r;
 }
 
 /*
  * The kernel leaves all of O_TRUNC to the open, also to take the set-id bits off for who is
  * not privileged.  The host does that in a directory key, for the caller.  A file key is
- * opened as the daemon, so there it is done here, as the daemon too, as with writing.
+ * opened as the daemon, so there it is done here, as the daemon too, as with writing: for
+ * the mode that is seen.  The host file's bits have gone before it was opened.
  */
 static void
 drop_setid(struct vnode *vp, struct file *f)
@@ -137,6 +142,17 @@ data_fd(struct vnode *vp, const struct file *f)
 	if (r < 0)
 		return r;
 	return f && f->f_fd >= 0 ? f->f_fd : -EBADF;
+}
+
+/* The same for changing what is in it. */
+static int
+write_fd(struct vnode *vp, const struct file *f)
+{
+	int fd = data_fd(vp, f), r = 0;
+
+	if (fd >= 0 && efile_of(f)->ef_stranger)
+		r = strip_setid(fd);
+	return r < 0 ? r : fd;
 }
 
 static int
@@ -251,7 +267,7 @@ static int
 live_write(struct vnode *vp, struct file *f, struct uio *u)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = data_fd(vp, f);
+	int fd = write_fd(vp, f);
 
 	if (fd < 0)
 		return fd;
@@ -290,7 +306,8 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 		return r;
 	if (len == 0)
 		return u->uio_len ? -ENOSPC : 0;
-	r = put(u, fd, w->r_begin + u->uio_off, len);
+	fd = write_fd(vp, f);
+	r = fd < 0 ? fd : put(u, fd, w->r_begin + u->uio_off, len);
 	if (r == 0)
 		window_written(node_of(vp));
 	return r;
@@ -317,7 +334,7 @@ static int
 live_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = data_fd(vp, f);
+	int fd = write_fd(vp, f);
 
 	return fd < 0 ? fd : hc_fallocate(fd, mode, off, len);
 }
@@ -362,7 +379,9 @@ window_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint6
 	len = range_clip(w, off, len);
 	if (len == 0)
 		return 0;
-	return zero_host(fd, mode & FALLOC_FL_PUNCH_HOLE, w->r_begin + off, len);
+	fd = write_fd(vp, f);
+	return fd < 0 ? fd
+	              : zero_host(fd, mode & FALLOC_FL_PUNCH_HOLE, w->r_begin + off, len);
 }
 
 static int
@@ -427,6 +446,9 @@ etfs_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_of
 	if (key_of(node_of(from->f_vp))->k_type == ETFS_CHR ||
 	    key_of(node_of(to->f_vp))->k_type == ETFS_CHR || (len == 0 && want > 0))
 		return -EOPNOTSUPP;
+	out = write_fd(to->f_vp, to);
+	if (out < 0)
+		return out;
 	r = hc_copy_range(in, off, out, to_off, len);
 	if (r < 0)
 		return (int)r;
@@ -483,7 +505,10 @@ discard(struct vnode *vp, struct file *f, const void *in, size_t in_len)
 	memcpy(arg, in, sizeof(arg));
 	if (arg[0] % SECTOR || arg[1] % SECTOR || !range_holds(w, arg[0], arg[1]))
 		return -EINVAL;
-	return arg[1] ? zero_host(fd, true, w->r_begin + arg[0], arg[1]) : 0;
+	if (arg[1] == 0)
+		return 0;
+	fd = write_fd(vp, f);
+	return fd < 0 ? fd : zero_host(fd, true, w->r_begin + arg[0], arg[1]);
 }
 
 static int

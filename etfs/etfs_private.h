@@ -195,6 +195,7 @@ struct efile {
 	struct efile *ef_wnext, *ef_wprev; /* e_share_mtx: others of that */
 	bool ef_writes;                    /* c: open for writing */
 	bool ef_append_only;               /* c once open: the host's fd has O_APPEND */
+	bool ef_stranger;                  /* c once open: writes_as_stranger() */
 	bool ef_closed;                    /* s: the last of them closes the fd */
 };
 
@@ -356,6 +357,12 @@ int act_as(const struct enode *n, const struct cred *cr, bool *ret_acting);
  * that a key shows is not the host file's.  Windows, which keep it to themselves, are left
  * out. */
 int act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting);
+/* Whether what *cr writes to n is written by the daemon, to whom the host leaves set-id
+ * bits that it would take off for *cr. */
+bool writes_as_stranger(const struct enode *n, const struct cred *cr);
+/* Takes those off the host file, which somebody is about to change in that way.  If that
+ * fails the change is not to be made. */
+int strip_setid(int fd);
 static inline void
 act_done(bool *acting)
 {

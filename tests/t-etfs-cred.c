@@ -60,6 +60,74 @@ TEST(owner_shown_is_not_the_owner)
 	CHECK_EQ(host_mode(&b, "f"), 04755);
 }
 
+/* The same as bits that the host file has: they go before a stranger's bytes come, whatever
+ * mode the key shows. */
+TEST(strangers_take_setid_off)
+{
+	static const char *const keys[] = {"/whole", "/own", "/window"};
+	struct vattr_set size = {.vs_valid = VS_SIZE, .vs_size = 5};
+	struct etfs_spec s = {.es_key = "/own",
+	    .es_type = ETFS_REG,
+	    .es_size = ETFS_SIZE_END,
+	    .es_set_mode = true,
+	    .es_mode = 0666};
+	struct file *f, *from;
+	size_t done;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	if (geteuid() != 0)
+		SKIP("needs root");
+	host_text(&b, "f", "0123456789");
+	host_text(&b, "g", "abcdefghij");
+	s.es_host = host(&b, "f");
+	CHECK_EQ(etfs_register_spec(b.e, &s, NULL), 0);
+	CHECK_EQ(reg(&b, "/whole", "f", ETFS_REG), 0);
+	CHECK_EQ(reg(&b, "/from", "g", ETFS_REG), 0);
+	CHECK_EQ(etfs_register_withsize(b.e, "/window", s.es_host, ETFS_BLK, 2, 4), 0);
+	from = open_at(&b, "/from", O_RDONLY);
+	REQUIRE(from);
+	for (unsigned i = 0; i < 3; i++) {
+		AUTO_VNODE vp = at(&b, keys[i]);
+		bool window = i == 2;
+
+		REQUIRE(vp);
+		f = open_at(&b, keys[i], O_RDWR);
+		REQUIRE(f);
+		CHECK_EQ(chmod(host(&b, "f"), 06777), 0);
+		CHECK_EQ(put(f, "x", 1, 0), 1);
+		CHECK_EQ(host_mode(&b, "f"), 06777); /* root's own */
+		vop_close(f);
+
+		CHECK_EQ(vop_open(vp, O_RDWR, &nobody, &f), 0);
+		CHECK_EQ(get(f, &(char){0}, 1, 0), 1);
+		CHECK_EQ(host_mode(&b, "f"), 06777);
+		CHECK_EQ(put(f, "x", 1, 0), 1);
+		CHECK_EQ(host_mode(&b, "f"), 0777);
+		/* Those that come later go as well; a group that may not execute has none. */
+		CHECK_EQ(chmod(host(&b, "f"), 06767), 0);
+		CHECK_EQ(put(f, "x", 1, 1), 1);
+		CHECK_EQ(host_mode(&b, "f"), 02767);
+		CHECK_EQ(chmod(host(&b, "f"), 06777), 0);
+		CHECK_EQ(vop_copy_range(from, 0, f, 0, 2, &done), 0);
+		CHECK_EQ(host_mode(&b, "f"), 0777);
+		CHECK_EQ(chmod(host(&b, "f"), 06777), 0);
+		CHECK_EQ(vop_fallocate(vp, f, 3, 0, 1), 0);
+		CHECK_EQ(host_mode(&b, "f"), 0777);
+		CHECK_EQ(chmod(host(&b, "f"), 06777), 0);
+		vop_close(f);
+		size.vs_size = window ? 4 : 8;
+		CHECK_EQ(vop_setattr(vp, NULL, &size, &nobody), 0);
+		CHECK_EQ(host_mode(&b, "f"), window ? 06777 : 0777); /* nothing changes */
+		CHECK_EQ(chmod(host(&b, "f"), 06777), 0);
+		CHECK_EQ(vop_open(vp, O_WRONLY | O_TRUNC, &nobody, &f), 0);
+		CHECK_EQ(host_mode(&b, "f"), window ? 06777 : 0777);
+		vop_close(f);
+		host_text(&b, "f", "0123456789");
+	}
+	vop_close(from);
+}
+
 /* An ACL of the host's file limits what its mode shows, in a window of it too; a key that
  * shows a mode of its own has none. */
 TEST(acls_of_keys)

@@ -22,6 +22,12 @@ host = $S/host
 special = yes
 [etfs /file]
 host = $W/file
+[etfs /own-mode]
+host = $W/own-mode
+mode = 0666
+[etfs /window]
+host = $W/windowed
+type = blk
 [etfs /disk-readonly]
 host = $W/readonly
 access = ro
@@ -63,6 +69,10 @@ for dir in "$S" "$W"; do
 	mount --bind "$dir/readonly" "$dir/bound" && mount -o remount,bind,ro "$dir/bound"
 done
 touch "$W/file"
+for f in own-mode windowed; do
+	head -c 8192 /dev/zero >"$W/$f"
+	chmod 6777 "$W/$f"
+done
 rf_mount "$W/conf" "$M" -o dev,suid || done_testing
 rf_mount "$W/readonly.conf" "$W/r" || done_testing
 
@@ -114,6 +124,22 @@ check "a stranger's truncation" setpriv --reuid 65532 --regid 65532 --clear-grou
     sh -c ': >"$1"' sh "$M/file"
 same "mode of a file key after it" "$(stat -c %a "$W/file")" 777
 same "its mode as it is seen" "$(stat -c %a "$M/file")" 777
+# Those of the host file that the kernel does not see, or believes to have taken off.
+for f in own-mode windowed; do
+	key=$M/${f%ed}
+	check "$f: a stranger writes" setpriv --reuid 65532 --regid 65532 --clear-groups \
+	    sh -c 'echo text 1<>"$1"' sh "$key"
+	same "$f: mode of the host file after it" "$(stat -c %a "$W/$f")" 777
+	same "$f: what is in it" "$(head -n 1 "$W/$f")" text
+done
+chmod 6777 "$W/own-mode"
+check "own-mode: a stranger's truncation by name" setpriv --reuid 65532 --regid 65532 \
+    --clear-groups truncate -s 10 "$M/own-mode"
+same "own-mode: mode of the host file after that" "$(stat -c %a "$W/own-mode")" 777
+chmod 6777 "$W/own-mode"
+check "own-mode: a stranger's O_TRUNC" setpriv --reuid 65532 --regid 65532 --clear-groups \
+    sh -c ': >"$1"' sh "$M/own-mode"
+same "own-mode: mode of the host file after O_TRUNC" "$(stat -c %a "$W/own-mode")" 777
 rf_umount "$M"
 rf_umount "$W/r"
 umount "$S/bound" "$W/bound"
