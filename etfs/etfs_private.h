@@ -169,7 +169,8 @@ struct enode {
 	_Atomic uint64_t
 	    n_told_ns;    /* a: ctime that was told last; 0: nothing is known of it */
 	_Atomic int n_wd; /* a, changed under w: its watch, or 0 */
-	/* a: other files: the watch of the directory that it was found in last, or 0 */
+	/* a: directories: the second of etfs_clock_ns() before which it gets no watch; other
+	 * files: the watch of the directory that it was found in last, or 0 */
 	_Atomic int n_found_wd;
 	struct enode *n_wnext;         /* w: nodes with that watch */
 	struct enode *n_chain;         /* s: hash */

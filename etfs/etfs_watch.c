@@ -19,8 +19,8 @@
  * been told.  A node knows the change time that the kernel was told last (n_told_ns): what
  * still has that is left alone, and so is what has changed through us since (AUTO_OWN).
  *
- * Where watches cannot be had (a network's file system, the limit of watches reached)
- * directories go without.
+ * Where watches cannot be had (a network's file system, the limit of watches reached, a
+ * directory that the daemon may not read) directories go without.
  *
  * Locking: the table is under wt_mtx (rank LEAF).  It holds no references: a node leaves it
  * when it is reclaimed.  The same directory in two keys has one watch and two nodes.  A
@@ -36,7 +36,7 @@
 #include "etfs/etfs_private.h"
 
 #define WATCH_TTL_NS  10000000000ull
-#define RETRY_NS      10000000000ull /* after there was no room for a watch */
+#define RETRY_NS      10000000000ull /* after a watch was not to be had */
 #define BATCH_WAIT_NS 10000000       /* events that belong together come together */
 #define BUSY_WAIT_NS  50000000       /* the same after a batch of BUSY changes */
 #define BUSY          64u
@@ -257,15 +257,47 @@ leave(struct watcher *wt, struct enode *d)
 		hc_watch_del(wt->wt_fd, wd);
 }
 
+/* Is d not to be watched, for whatever reason, or is it? */
+static bool
+has_no_need(struct watcher *wt, struct enode *d)
+{
+	uint64_t now;
+
+	if (!key_of(d)->k_watch || is_watched(d) || !atomic_load(&wt->wt_on) ||
+	    atomic_load(&d->n_fs->hf_silent))
+		return true;
+	now = etfs_clock_ns();
+	return now < atomic_load(&wt->wt_retry_ns) ||
+	       now / 1000000000u < (unsigned)atomic_load(&d->n_found_wd);
+}
+
+/* There is no watch for d: notes for how many it is useless to ask, and how long. */
+static void
+note_refusal(struct watcher *wt, struct enode *d, int err)
+{
+	uint64_t until = etfs_clock_ns() + RETRY_NS;
+
+	switch (err) {
+	case -EOPNOTSUPP:
+		atomic_store(&d->n_fs->hf_silent, true);
+		break;
+	case -ENOSPC:
+	case -ENOMEM:
+	case -EMFILE:
+		atomic_store(&wt->wt_retry_ns, until);
+		break;
+	default: /* that is d's own, as EACCES where the daemon may not read it */
+		atomic_store(&d->n_found_wd, (int)(until / 1000000000u));
+	}
+}
+
 void
 watch_want(struct enode *d, int fd)
 {
 	struct watcher *wt = &key_of(d)->k_etfs->e_watcher;
 	int wd, was = 0;
 
-	if (!key_of(d)->k_watch || is_watched(d) || !atomic_load(&wt->wt_on) ||
-	    atomic_load(&d->n_fs->hf_silent) ||
-	    etfs_clock_ns() < atomic_load(&wt->wt_retry_ns))
+	if (has_no_need(wt, d))
 		return;
 	for (;;) {
 		int left;
@@ -286,10 +318,7 @@ watch_want(struct enode *d, int fd)
 		return;
 	if (was)
 		leave(wt, d);
-	if (wd == -EOPNOTSUPP)
-		atomic_store(&d->n_fs->hf_silent, true);
-	else
-		atomic_store(&wt->wt_retry_ns, etfs_clock_ns() + RETRY_NS);
+	note_refusal(wt, d, wd);
 }
 
 void

@@ -1,6 +1,7 @@
 /* What the kernel is told of changes, and for how long things are good: watched
  * directories, and one host file under several keys. */
 #include <pthread.h>
+#include <sys/fsuid.h>
 
 #include "etfs/etfs_private.h"
 #include "tests/t-etfs.h"
@@ -139,6 +140,46 @@ TEST(watched)
 	CHECK_STR(told.name, "h");
 	vn_unref(p);
 	vn_unref(d);
+}
+
+/* A directory that the daemon may not read goes without a watch, and others do not. */
+TEST(watch_refused)
+{
+	static const struct {
+		const char *dir;
+		bool watched;
+	} rows[] = {{"/d/bad", false}, {"/d/good", true}, {"/d/other", true}};
+	int uid = 0;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	CHECK_EQ(mkdir(host(&b, "t"), 0755), 0);
+	CHECK_EQ(mkdir(host(&b, "t/bad"), 0711), 0);
+	CHECK_EQ(mkdir(host(&b, "t/good"), 0755), 0);
+	CHECK_EQ(mkdir(host(&b, "t/other"), 0755), 0);
+	CHECK_EQ(chmod(b.dir.path, 0755), 0);
+	if (geteuid() != 0)
+		CHECK_EQ(chmod(host(&b, "t/bad"), 0311), 0);
+	CHECK_EQ(reg(&b, "/d", "t", ETFS_AUTO), 0);
+	watch_start(b.e);
+	if (geteuid() == 0)
+		uid = setfsuid(65534) == 0 ? 65534 : 0;
+	for (unsigned i = 0; i < 3; i++) {
+		AUTO_VNODE d = at(&b, rows[i].dir);
+		AUTO_PIN pin = {.p_fd = -1};
+
+		CHECK(d != NULL);
+		if (!d || node_pin(node_of(d), &pin) < 0)
+			continue;
+		watch_want(node_of(d), pin.p_fd);
+		CHECK_EQ(node_of(d)->n_wd != 0, rows[i].watched);
+		/* It is not asked about again just now. */
+		setfsuid(0);
+		watch_want(node_of(d), pin.p_fd);
+		CHECK_EQ(node_of(d)->n_wd != 0, rows[i].watched);
+		setfsuid((uid_t)uid);
+	}
+	setfsuid(0);
 }
 
 /* Who is told when a file is opened for writing through one of its keys. */
