@@ -317,8 +317,10 @@ dir_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 	    .li_db = db,
 	    .li_merged = merged,
 	};
-	int r;
+	int r = node_inside(li.li_dir, li.li_ed->ed_file.ef_fd);
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&li.li_ed->ed_mtx);
 	find_place(&li);
 	r = dir_is_leaf(li.li_dir) ? list_leaf(&li) : list_host(&li);

@@ -133,7 +133,7 @@ window_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 	return open_host(node_of(vp), flags & ~(O_TRUNC | O_APPEND), cr, f);
 }
 
-/* The open file's fd, or why there is none to use. */
+/* The open file's fd, or why there is none to use.  A directory may have left its key. */
 static int
 data_fd(struct vnode *vp, const struct file *f)
 {
@@ -141,7 +141,10 @@ data_fd(struct vnode *vp, const struct file *f)
 
 	if (r < 0)
 		return r;
-	return f && f->f_fd >= 0 ? f->f_fd : -EBADF;
+	if (!f || f->f_fd < 0)
+		return -EBADF;
+	r = vp->v_type == VDIR ? node_inside(node_of(vp), f->f_fd) : 0;
+	return r < 0 ? r : f->f_fd;
 }
 
 /* The same for changing what is in it. */

@@ -9,7 +9,8 @@
  *   – the root is, always;
  *   – what has been found in a directory is as long as that is: looking a path up costs
  *     nothing here;
- *   – for any other the host is asked (hc_inside()), once in that time.
+ *   – for any other the host is asked (hc_inside()), once in that time; for one that is
+ *     open too, because its fd goes where it goes.
  *
  * Directories that moved within the key pass.  Others are ESTALE, until they are back.
  *

@@ -1,4 +1,6 @@
 /* A host that changes: directories that are moved away, inode numbers that come back. */
+#include <linux/fs.h>
+
 #include "etfs/etfs_private.h"
 #include "tests/t-etfs.h"
 
@@ -56,6 +58,23 @@ check_all(struct bed *b, struct vnode *d, int want)
 	CHECK_EQ(vop_getattr(d, NULL, &va), want);
 }
 
+/* The same for one that is open all the time. */
+static void
+check_open(struct file *f, int want)
+{
+	char buf[1024] __attribute__((aligned(8)));
+	struct dirbuf db = {.db_base = buf, .db_cap = sizeof(buf)};
+	int flags;
+
+	CHECK_EQ(vop_readdir(f, &db), want);
+	CHECK_EQ(db.db_used != 0, want == 0);
+	CHECK_EQ(vop_fsync(f->f_vp, f, false), want);
+	if (want < 0)
+		CHECK_EQ(vop_ioctl(f->f_vp, f, FS_IOC_GETFLAGS, NULL, 0, &flags,
+			     sizeof(flags), &root_cred),
+		    want);
+}
+
 /* How long names are good for in the next test. */
 static void
 moved_away(uint64_t ttl_ns)
@@ -63,6 +82,7 @@ moved_away(uint64_t ttl_ns)
 	struct etfs_opts eo = {.eo_ttl_ns = ttl_ns};
 	struct bed b __attribute__((cleanup(bed_done)));
 	struct vnode *a, *deep;
+	struct file *f;
 
 	b.dir = tmp_new("/dev/shm");
 	bed_start_opts(&b, &eo);
@@ -78,18 +98,25 @@ moved_away(uint64_t ttl_ns)
 	CHECK_EQ(reg(&b, "/d", "t", ETFS_AUTO), 0);
 	a = at(&b, "/d/a");
 	deep = at(&b, "/d/a/b/deep");
+	f = open_at(&b, "/d/a/b/deep", O_RDONLY | O_DIRECTORY);
+	REQUIRE(f);
 	check_all(&b, a, 0);
 	check_all(&b, deep, 0);
+	check_open(f, 0);
 	CHECK_EQ(rename(host(&b, "t/a"), host(&b, "t/x/a")), 0);
 	usleep((unsigned)(ttl_ns / 1000) * 2 + 10000);
 	check_all(&b, a, 0); /* within the key */
 	check_all(&b, deep, 0);
+	check_open(f, 0);
 	CHECK_EQ(rename(host(&b, "t/x/a"), host(&b, "tt/a")), 0);
 	usleep((unsigned)(ttl_ns / 1000) * 2 + 10000);
+	check_open(f, -ESTALE);
 	check_all(&b, deep, -ESTALE);
 	check_all(&b, a, -ESTALE);
 	CHECK_EQ(access(host(&b, "tt/a/b/deep/made"), F_OK), -1);
 	CHECK_EQ(rename(host(&b, "tt/a"), host(&b, "t/back")), 0);
+	check_open(f, 0);
+	vop_close(f);
 	check_all(&b, a, 0);
 	check_all(&b, deep, 0);
 	/* The root itself may go anywhere. */

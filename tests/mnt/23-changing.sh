@@ -116,6 +116,11 @@ host = $D/key
 watch = $watch" "$M" || done_testing
 	echo secret >"$D/key/a/b/secret"
 	exec 7<"$M/k/a/b"
+	rm -f "$W/opened" "$W/moved"
+	"$TESTBIN/p-io" "$M/k/a/b" rD list fsync "touch:$W/opened" "wait:$W/moved" \
+	    list fsync flags >"$W/listed" 2>&1 &
+	lister=$!
+	check "$watch: a directory is open" "$TESTBIN/p-io" "$W" rD "wait:$W/opened"
 	cd "$M/k/a"
 	same "$watch: inside" "$(ls b)" secret
 	mv "$D/key/a" "$D/key/moved"
@@ -123,6 +128,10 @@ watch = $watch" "$M" || done_testing
 	same "$watch: moved within the key" "$(ls b)" secret
 	mv "$D/key/moved" "$D/out/a"
 	sleep 0.7
+	touch "$W/moved"
+	wait $lister
+	same "$watch: listing by an fd what was moved out" "$(xargs <"$W/listed")" \
+	    "list 3 fsync 0 touch 0 wait 0 list ESTALE fsync ESTALE flags ESTALE"
 	refuse "$watch: listing what was moved out" "Stale file handle" ls /proc/self/cwd/
 	refuse "$watch: listing below it" "Stale file handle" ls /proc/self/fd/7/
 	refuse "$watch: a new name" "Stale file handle" touch /proc/self/fd/7/new

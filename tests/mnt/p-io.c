@@ -11,6 +11,7 @@
  *	size   end (SEEK_END)   data:OFF   hole:OFF   trunc:LEN   fsync   nlink
  *	alloc:MODE:OFF:LEN (the bits of fallocate)   chmod:OCTAL   utimes
  *	getsize   ssz   pbsz   flsbuf   discard:OFF:LEN   (ioctls of block devices)
+ *	list (the entries of a directory, from its beginning)   flags (FS_IOC_GETFLAGS)
  *	rdlock:OFF:LEN   wrlock:OFF:LEN   (OFD locks, never waiting)
  *	waitlock:OFF:LEN   (as wrlock, waiting)
  *	plock:OFF:LEN   (a lock of the process, exclusive)
@@ -18,6 +19,7 @@
  *
  * The exit status is 0 if the file could be opened; what became of the OPs is in the text.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -109,6 +111,20 @@ wait_for(const char *path)
 	return -1;
 }
 
+static long long
+list(int fd)
+{
+	long long count = 0;
+	ssize_t n;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -1;
+	while ((n = getdents64(fd, buf, 32768)) > 0)
+		for (ssize_t at = 0; at < n; count++)
+			at += ((const struct dirent64 *)(buf + at))->d_reclen;
+	return n < 0 ? n : count;
+}
+
 /* Block device ioctls.  False: op is none. */
 static bool
 run_ioctl(int fd, const char *op, const struct args *a)
@@ -166,8 +182,13 @@ static bool
 run_other(int fd, const char *op, const struct args *a)
 {
 	struct stat st;
+	int flags;
 
-	if (strcmp(op, "size") == 0)
+	if (strcmp(op, "list") == 0)
+		say(op, list(fd));
+	else if (strcmp(op, "flags") == 0)
+		say(op, ioctl(fd, FS_IOC_GETFLAGS, &flags));
+	else if (strcmp(op, "size") == 0)
 		say(op, fstat(fd, &st) == 0 ? st.st_size : -1);
 	else if (strcmp(op, "nlink") == 0)
 		say(op, fstat(fd, &st) == 0 ? (long long)st.st_nlink : -1);
