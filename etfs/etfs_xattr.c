@@ -95,6 +95,9 @@ etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 	AUTO_ACT acting = false;
 	int r = pin_for_xattr(node_of(vp), -EOPNOTSUPP, &pin);
 
+	/* It has no ACL, and no ACL is what it is to have. */
+	if (r == 0 && acl_is_name(name) && has_own_mode(node_of(vp)))
+		return 0;
 	/* The kernel takes a file's capabilities off when somebody writes to it, in the
 	 * writer's name; who asks for that otherwise was checked by it. */
 	if (r == 0 && strcmp(name, "security.capability") != 0)

@@ -166,9 +166,17 @@ TEST(acls_of_keys)
 	CHECK_EQ(vop_getxattr(own, ACL_ACCESS, got, sizeof(got), &len), -ENODATA);
 	CHECK_EQ(
 	    vop_setxattr(own, ACL_ACCESS, acl, sizeof(acl), 0, &root_cred), -EOPNOTSUPP);
+	/* To remove what it does not have is no error, and not the host's. */
+	CHECK_EQ(vop_removexattr(own, ACL_ACCESS, &root_cred), 0);
+	CHECK_EQ(vop_removexattr(own, ACL_DEFAULT, &root_cred), 0);
+	CHECK_EQ(getxattr(host(&b, "f"), ACL_ACCESS, got, sizeof(got)), sizeof(acl));
+	CHECK_EQ(vop_removexattr(window, ACL_ACCESS, &root_cred), -EOPNOTSUPP);
 	CHECK_EQ(vop_setattr(window, NULL, &mode, &root_cred), 0);
 	CHECK_EQ(vop_getxattr(window, ACL_ACCESS, got, sizeof(got), &len), -ENODATA);
 	CHECK_EQ(host_mode(&b, "f"), 0660);
+	/* Where it is seen it goes. */
+	CHECK_EQ(vop_removexattr(whole, ACL_ACCESS, &root_cred), 0);
+	CHECK_EQ(getxattr(host(&b, "f"), ACL_ACCESS, got, sizeof(got)), -1);
 }
 
 TEST(no_borrowed_right_to_truncate)
