@@ -211,7 +211,7 @@ sweep_locked(struct hostfile *hl)
 	}
 	for (struct etfs_key *k = hl->hl_keys; k; k = k->k_share_next)
 		k->k_laps = !all || (whole && hl->hl_nkeys > 1);
-	if (all && !whole) {
+	if (all && n && !whole) {
 		qsort(all, n, sizeof(struct etfs_key *), by_begin);
 		far = all[0];
 		for (size_t i = 1; i < n; i++) {
