@@ -11,8 +11,9 @@
  * What inotify does not tell stays as good as the cache time: a file with several names,
  * which can be changed through another; a directory without a watch of its own; a file
  * that was changed in the same clock tick in which it was looked at.  What it cannot tell
- * (a change through a mapping, in a file that was moved to where nothing is watched, a
- * mount, a lost event) shows after WATCH_TTL_NS at the latest.  Followed links lead to
+ * (a change through a mapping, in a file that was moved to where nothing is watched, or that
+ * got another name there after it was looked at, a mount, a lost event) shows after
+ * WATCH_TTL_NS at the latest.  Followed links lead to
  * where no watch is, so keys that follow have none.
  *
  * Our own changes cause events too, which would make the kernel ask for what it has just
