@@ -182,6 +182,122 @@ TEST(watch_refused)
 	setfsuid(0);
 }
 
+/* Holds the thread that tells, at the first thing that it tells. */
+static struct gate {
+	pthread_mutex_t mtx;
+	pthread_cond_t cond;
+	bool reached, open;
+	struct vnode *want;
+	bool told; /* what became of that one */
+} gate = {.mtx = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+
+static void
+gate_pass(void *arg, struct vnode *vp)
+{
+	(void)arg;
+	pthread_mutex_lock(&gate.mtx);
+	gate.reached = true;
+	gate.told |= vp == gate.want;
+	pthread_cond_broadcast(&gate.cond);
+	while (!gate.open)
+		pthread_cond_wait(&gate.cond, &gate.mtx);
+	pthread_mutex_unlock(&gate.mtx);
+}
+
+static void
+gate_name(void *arg, struct vnode *dvp, const struct name *n)
+{
+	(void)arg;
+	(void)dvp;
+	(void)n;
+}
+
+static const struct vfs_notify_ops gatekeeper = {
+    .entry = gate_name,
+    .inode = gate_pass,
+    .expire = gate_name,
+    .attrs = gate_pass,
+    .settle = note_settle,
+};
+
+/* Waits for one of the two, 5 s at most. */
+static bool
+gate_says(const bool *what)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < 500 && !is; i++) {
+		pthread_mutex_lock(&gate.mtx);
+		is = *what;
+		pthread_mutex_unlock(&gate.mtx);
+		if (!is)
+			usleep(10000);
+	}
+	return is;
+}
+
+/* How many events wait to be read at the most; 0: not known, or too many to make. */
+static unsigned
+events_max(void)
+{
+	FILE *f = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+	unsigned n = 0;
+
+	if (f && fscanf(f, "%u", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n <= 100000 ? n : 0;
+}
+
+/* Of a change whose event is lost the kernel is told because something was lost. */
+TEST(lost_events)
+{
+	unsigned max = events_max(), events;
+	struct vnode *d, *f, *late;
+	struct vattr va;
+	AUTO_BED b;
+
+	bed_start(&b, 0);
+	if (max == 0)
+		SKIP("too many events are kept for to lose any");
+	b.v.vfs_notify = &gatekeeper;
+	CHECK_EQ(mkdir(host(&b, "t"), 0755), 0);
+	host_text(&b, "t/f", "f");
+	host_text(&b, "t/g", "g");
+	host_text(&b, "t/late", "late");
+	CHECK_EQ(reg(&b, "/d", "t", ETFS_AUTO), 0);
+	watch_start(b.e);
+	d = at(&b, "/d");
+	f = at(&b, "/d/f");
+	late = at(&b, "/d/late");
+	REQUIRE(d && f && late);
+	CHECK_EQ(vop_getattr(f, NULL, &va), 0);
+	CHECK_EQ(vop_getattr(late, NULL, &va), 0);
+	usleep(60000); /* of another tick */
+	pthread_mutex_lock(&gate.mtx);
+	gate.want = late;
+	pthread_mutex_unlock(&gate.mtx);
+	CHECK_EQ(chmod(host(&b, "t/f"), 0600), 0);
+	CHECK(gate_says(&gate.reached));
+	/* Two in turn: one after the other of the same kind would be one event. */
+	for (unsigned i = 0; i <= max; i++)
+		CHECK_EQ(chmod(host(&b, i % 2 ? "t/f" : "t/g"), 0640), 0);
+	CHECK_EQ(chmod(host(&b, "t/late"), 0600), 0);
+	CHECK(!gate.told);
+	events = (unsigned)atomic_load(&b.e->e_watcher.wt_events);
+	pthread_mutex_lock(&gate.mtx);
+	gate.open = true;
+	pthread_cond_broadcast(&gate.cond);
+	pthread_mutex_unlock(&gate.mtx);
+	CHECK(gate_says(&gate.told));
+	/* That they were lost is one as well. */
+	CHECK(atomic_load(&b.e->e_watcher.wt_events) - events <= max + 1);
+	vn_unref(f);
+	vn_unref(late);
+	vn_unref(d);
+}
+
 /* Who is told when a file is opened for writing through one of its keys. */
 TEST(siblings)
 {
@@ -244,6 +360,11 @@ TEST(siblings)
 	f = open_at(&b, "/w1", O_RDWR);
 	CHECK_EQ(etfs_remove(b.e, "/w1"), 0);
 	CHECK_EQ(etfs_remove(b.e, "/w3"), 0);
+	/* The host file is without a key, and is being written to. */
+	CHECK_EQ(reg(&b, "/x", "t/other", ETFS_REG), 0);
+	was = told.attrs;
+	share_changed(node_of(w1));
+	CHECK_EQ(told.attrs, was + 1);
 	vop_close(f);
 	CHECK_EQ(attr_ttl(NULL, in), BASE);
 	vn_unref(w1);
