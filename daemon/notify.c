@@ -19,6 +19,12 @@
 
 /* How long a request waits for its notes at most. */
 #define SETTLE_MS 100
+/* How long the end waits for the threads, each time. */
+#define STOP_MS 1000
+
+/* So many notes wait in a queue that the host fills. */
+#define WAITING_MAX (64 * 1024)
+#define CHAINS      4096
 
 enum what {
 	NO_NAME,   /* it means something else */
@@ -28,31 +34,101 @@ enum what {
 };
 
 struct note {
-	struct note *no_next;
+	struct note *no_next, *no_hnext;
 	uint64_t no_id; /* the inode, or the directory of the name */
+	uint32_t no_hash;
 	uint8_t no_what;
 	uint8_t no_len; /* of the name */
 	char no_name[];
 };
 
+static struct timespec
+from_now(uint64_t ns)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	ns += (uint64_t)at.tv_nsec;
+	at.tv_sec += (time_t)(ns / NSEC);
+	at.tv_nsec = (long)(ns % NSEC);
+	return at;
+}
+
+static struct notes *
+queue_of(struct notify *nt, enum what what)
+{
+	return &nt->nt_notes[what == NO_ATTRS    ? NQ_ATTRS
+			     : what == NO_EXPIRE ? NQ_EXPIRE
+						 : NQ_NAMES];
+}
+
+static bool
+is_waiting(const struct notes *ns, const struct note *no)
+{
+	for (const struct note *o = ns->ns_hash[no->no_hash % CHAINS]; o; o = o->no_hnext)
+		if (o->no_hash == no->no_hash && o->no_id == no->no_id &&
+		    o->no_what == no->no_what && o->no_len == no->no_len &&
+		    memcmp(o->no_name, no->no_name, no->no_len) == 0)
+			return true;
+	return false;
+}
+
+static void
+enqueue(struct notes *ns, struct note *no)
+{
+	struct note **chain = &ns->ns_hash[no->no_hash % CHAINS];
+
+	/* The thread sleeps only when there is nothing. */
+	if (!ns->ns_first)
+		pthread_cond_signal(&ns->ns_cond);
+	*ns->ns_tail = no;
+	ns->ns_tail = &no->no_next;
+	no->no_hnext = *chain;
+	*chain = no;
+	ns->ns_count++;
+	ns->ns_put++;
+}
+
+/* The first of the queue, which is not empty. */
+static struct note *
+dequeue(struct notes *ns)
+{
+	struct note *no = ns->ns_first;
+	struct note **at = &ns->ns_hash[no->no_hash % CHAINS];
+
+	while (*at != no)
+		at = &(*at)->no_hnext;
+	*at = no->no_hnext;
+	ns->ns_first = no->no_next;
+	if (!ns->ns_first)
+		ns->ns_tail = &ns->ns_first;
+	ns->ns_count--;
+	return no;
+}
+
 static void
 put_note(struct notify *nt, struct note *no)
 {
-	bool taken;
+	struct notes *ns = queue_of(nt, no->no_what);
+	bool taken, full, tell = false;
 
 	pthread_mutex_lock(&nt->nt_mtx);
-	taken = nt->nt_running;
-	if (taken) {
-		/* The thread sleeps only when there is nothing. */
-		if (!nt->nt_first)
-			pthread_cond_signal(&nt->nt_cond);
-		*nt->nt_tail = no;
-		nt->nt_tail = &no->no_next;
-		nt->nt_put++;
+	taken = nt->nt_running && !is_waiting(ns, no);
+	full = ns->ns_count >= WAITING_MAX && ns != &nt->nt_notes[NQ_NAMES];
+	if (taken && full) {
+		tell = !ns->ns_lost;
+		ns->ns_lost = true;
+		taken = false;
 	}
+	if (taken)
+		enqueue(ns, no);
 	pthread_mutex_unlock(&nt->nt_mtx);
 	if (!taken)
 		free(no);
+	if (tell)
+		log_msg(LOG_WARNING,
+		    "too many changes on the host, or somebody holds a directory: some "
+		    "are seen only when the time of what is cached is up");
 }
 
 static void
@@ -69,6 +145,7 @@ note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct
 	}
 	no->no_next = NULL;
 	no->no_id = vfs_node_id(nt->nt_vfs, vp);
+	no->no_hash = (n ? n->n_hash : 0) ^ (uint32_t)no->no_id * 0x9e3779b1U;
 	no->no_what = (uint8_t)what;
 	no->no_len = (uint8_t)len;
 	if (n)
@@ -104,23 +181,31 @@ attrs_changed(void *arg, struct vnode *vp)
 }
 
 static void
-settle(void *arg)
+wait_sent(struct notify *nt, enum note_queue q)
 {
-	struct notify *nt = arg;
-	struct timespec end;
+	const struct notes *ns = &nt->nt_notes[q];
+	struct timespec end = from_now(SETTLE_MS * 1000000);
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_nsec += SETTLE_MS * 1000000;
-	end.tv_sec += end.tv_nsec / NSEC;
-	end.tv_nsec %= NSEC;
 	pthread_mutex_lock(&nt->nt_mtx);
-	uint64_t put = nt->nt_put;
+	uint64_t put = ns->ns_put;
 	nt->nt_waiting++;
-	while (nt->nt_running && nt->nt_sent < put)
+	while (nt->nt_running && ns->ns_sent < put)
 		if (pthread_cond_timedwait(&nt->nt_done, &nt->nt_mtx, &end) != 0)
 			break;
 	nt->nt_waiting--;
 	pthread_mutex_unlock(&nt->nt_mtx);
+}
+
+static void
+settle(void *arg)
+{
+	wait_sent(arg, NQ_ATTRS);
+}
+
+static void
+settle_names(void *arg)
+{
+	wait_sent(arg, NQ_NAMES);
 }
 
 /* Before Linux 6.2 a name cannot be made to expire; then it is dropped, and with it what
@@ -158,31 +243,27 @@ void
 notify_trim(void *arg)
 {
 	struct notify *nt = arg;
-	struct timespec at;
+	struct timespec at = from_now(TRIM_WAIT_NS);
 
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_nsec += TRIM_WAIT_NS;
-	at.tv_sec += at.tv_nsec / NSEC;
-	at.tv_nsec %= NSEC;
 	pthread_mutex_lock(&nt->nt_mtx);
 	nt->nt_trim_at = at;
 	if (!nt->nt_trim) {
 		nt->nt_trim = true;
-		pthread_cond_signal(&nt->nt_cond);
+		pthread_cond_signal(&nt->nt_notes[NQ_NAMES].ns_cond);
 	}
 	pthread_mutex_unlock(&nt->nt_mtx);
 }
 
 /* Waits for a note or for the time to trim the heap, and does that; nt_mtx is held. */
 static void
-wait_for_work(struct notify *nt)
+wait_for_work(struct notify *nt, struct notes *ns)
 {
-	if (!nt->nt_trim) {
-		pthread_cond_wait(&nt->nt_cond, &nt->nt_mtx);
+	if (!nt->nt_trim || ns != &nt->nt_notes[NQ_NAMES]) {
+		pthread_cond_wait(&ns->ns_cond, &nt->nt_mtx);
 	} else {
 		struct timespec at = nt->nt_trim_at;
 
-		if (pthread_cond_timedwait(&nt->nt_cond, &nt->nt_mtx, &at) != ETIMEDOUT)
+		if (pthread_cond_timedwait(&ns->ns_cond, &nt->nt_mtx, &at) != ETIMEDOUT)
 			return;
 		if (at.tv_sec != nt->nt_trim_at.tv_sec ||
 		    at.tv_nsec != nt->nt_trim_at.tv_nsec)
@@ -197,30 +278,29 @@ wait_for_work(struct notify *nt)
 static void *
 notify_run(void *arg)
 {
-	struct notify *nt = arg;
+	struct notes *ns = arg;
+	struct notify *nt = ns->ns_nt;
 
-	pthread_setname_np(pthread_self(), "rumpfuse-notify");
+	pthread_setname_np(pthread_self(), ns->ns_comm);
 	pthread_mutex_lock(&nt->nt_mtx);
-	for (;;) {
-		struct note *no = nt->nt_first;
+	while (!nt->nt_stop || (ns->ns_first && !nt->nt_drop)) {
+		struct note *no;
 
-		if (!no && nt->nt_stop)
-			break;
-		if (!no) {
-			wait_for_work(nt);
+		if (!ns->ns_first) {
+			wait_for_work(nt, ns);
 			continue;
 		}
-		nt->nt_first = no->no_next;
-		if (!nt->nt_first)
-			nt->nt_tail = &nt->nt_first;
+		no = dequeue(ns);
 		pthread_mutex_unlock(&nt->nt_mtx);
 		send_note(nt->nt_se, no);
 		free(no);
 		pthread_mutex_lock(&nt->nt_mtx);
-		nt->nt_sent++;
+		ns->ns_sent++;
 		if (nt->nt_waiting)
 			pthread_cond_broadcast(&nt->nt_done);
 	}
+	ns->ns_ended = true;
+	pthread_cond_broadcast(&nt->nt_done);
 	pthread_mutex_unlock(&nt->nt_mtx);
 	return NULL;
 }
@@ -231,21 +311,33 @@ static const struct vfs_notify_ops notify_ops = {
     .expire = name_expired,
     .attrs = attrs_changed,
     .settle = settle,
+    .settle_names = settle_names,
 };
 
 void
 notify_init(struct notify *nt, struct vfs *v)
 {
+	static const char *const comm[NQ_COUNT] = {
+	    [NQ_NAMES] = "rumpfuse-notify",
+	    [NQ_EXPIRE] = "rumpfuse-expire",
+	    [NQ_ATTRS] = "rumpfuse-attrs",
+	};
 	pthread_condattr_t attr;
 
 	memset(nt, 0, sizeof(*nt));
 	pthread_mutex_init(&nt->nt_mtx, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&nt->nt_cond, &attr);
+	for (int q = 0; q < NQ_COUNT; q++) {
+		struct notes *ns = &nt->nt_notes[q];
+
+		ns->ns_nt = nt;
+		ns->ns_comm = comm[q];
+		ns->ns_tail = &ns->ns_first;
+		pthread_cond_init(&ns->ns_cond, &attr);
+	}
 	pthread_cond_init(&nt->nt_done, &attr);
 	pthread_condattr_destroy(&attr);
-	nt->nt_tail = &nt->nt_first;
 	nt->nt_vfs = v;
 	v->vfs_notify = &notify_ops;
 	v->vfs_notify_arg = nt;
@@ -254,39 +346,96 @@ notify_init(struct notify *nt, struct vfs *v)
 int
 notify_start(struct notify *nt, struct fuse_session *se)
 {
-	int r;
-
 	nt->nt_se = se;
-	r = pthread_create(&nt->nt_thread, NULL, notify_run, nt);
-	if (r != 0)
-		return -r;
+	for (int q = 0; q < NQ_COUNT; q++) {
+		struct notes *ns = &nt->nt_notes[q];
+		int r;
+
+		ns->ns_hash = calloc(CHAINS, sizeof(struct note *));
+		if (!ns->ns_hash)
+			return -ENOMEM;
+		r = pthread_create(&ns->ns_thread, NULL, notify_run, ns);
+		if (r != 0)
+			return -r;
+		ns->ns_started = true;
+	}
 	pthread_mutex_lock(&nt->nt_mtx);
 	nt->nt_running = true;
 	pthread_mutex_unlock(&nt->nt_mtx);
 	return 0;
 }
 
+static bool
+all_ended(const struct notify *nt)
+{
+	for (int q = 0; q < NQ_COUNT; q++)
+		if (nt->nt_notes[q].ns_started && !nt->nt_notes[q].ns_ended)
+			return false;
+	return true;
+}
+
+static bool
+wait_ended(struct notify *nt, bool drop)
+{
+	struct timespec end = from_now(STOP_MS * UINT64_C(1000000));
+	bool ended;
+
+	pthread_mutex_lock(&nt->nt_mtx);
+	nt->nt_running = false;
+	nt->nt_stop = true;
+	nt->nt_drop |= drop;
+	for (int q = 0; q < NQ_COUNT; q++)
+		pthread_cond_signal(&nt->nt_notes[q].ns_cond);
+	pthread_cond_broadcast(&nt->nt_done);
+	while (!(ended = all_ended(nt)))
+		if (pthread_cond_timedwait(&nt->nt_done, &nt->nt_mtx, &end) != 0)
+			break;
+	pthread_mutex_unlock(&nt->nt_mtx);
+	return ended;
+}
+
 void
 notify_stop(struct notify *nt)
 {
-	bool was;
+	if (!wait_ended(nt, false))
+		log_msg(LOG_NOTICE,
+		    "not all changes have been told: somebody holds a directory");
+}
 
-	pthread_mutex_lock(&nt->nt_mtx);
-	was = nt->nt_running;
-	nt->nt_running = false;
-	nt->nt_stop = true;
-	pthread_cond_signal(&nt->nt_cond);
-	pthread_cond_broadcast(&nt->nt_done);
-	pthread_mutex_unlock(&nt->nt_mtx);
-	if (was)
-		pthread_join(nt->nt_thread, NULL);
+bool
+notify_end(struct notify *nt)
+{
+	bool all = true, ended;
+
+	(void)wait_ended(nt, true);
+	for (int q = 0; q < NQ_COUNT; q++) {
+		struct notes *ns = &nt->nt_notes[q];
+
+		pthread_mutex_lock(&nt->nt_mtx);
+		ended = ns->ns_ended;
+		pthread_mutex_unlock(&nt->nt_mtx);
+		if (ns->ns_started && ended) {
+			pthread_join(ns->ns_thread, NULL);
+		} else if (ns->ns_started) {
+			pthread_detach(ns->ns_thread);
+			all = false;
+		}
+		ns->ns_started = false;
+	}
+	return all;
 }
 
 void
 notify_done(struct notify *nt)
 {
-	notify_stop(nt);
-	pthread_cond_destroy(&nt->nt_cond);
+	for (int q = 0; q < NQ_COUNT; q++) {
+		struct notes *ns = &nt->nt_notes[q];
+
+		while (ns->ns_first)
+			free(dequeue(ns));
+		free(ns->ns_hash);
+		pthread_cond_destroy(&ns->ns_cond);
+	}
 	pthread_cond_destroy(&nt->nt_done);
 	pthread_mutex_destroy(&nt->nt_mtx);
 }

@@ -2,21 +2,32 @@
  * Telling the kernel that names or attributes it has cached are no longer good.
  *
  * Whoever changes the namespace (a key added or removed, a pending name that appears)
- * only puts a note into a queue; a thread that serves no request sends them.  Sending
- * from a request would deadlock: the kernel takes the directory's lock for it, which the
+ * only puts a note into a queue; threads that serve no request send them.  Sending from a
+ * request would deadlock: the kernel takes the directory's lock for it, which the
  * request's own caller may hold.
  *
- * Attributes alone are the one thing that could be sent from anywhere; they go the same
- * way, and who needs them to be there (settle) waits, but not for ever: the thread may be
- * held up by a request that waits for a thread that waits here.
+ * Anybody who can list a directory can hold its lock for as long as he likes: the page
+ * that he reads into may never come.  So there are queues, each with a thread:
+ *	names    what attaching has changed.  Takes locks of directories and of pages.
+ *	expire   what the host has changed, in directories that anybody may list.  Takes
+ *	         their locks.
+ *	attrs    attributes alone.  Takes none, so a request may wait for them (settle),
+ *	         whatever lock its caller holds; but not for ever.
+ * A note that is waiting already is not put twice.  When a queue that the host fills is
+ * full, notes are lost, and the cache time is the bound.
+ *
+ * A thread that is held so cannot be freed, not even by taking away the mount.  So nobody
+ * waits for one for longer than a moment, and the process ends without it
+ * (notify_end).
  *
  * Notes hold node ids and names, no vnodes.  An id that the kernel does not know, or has
  * forgotten by the time, is refused by the kernel and nothing happens.
  *
- * The same thread gives back what the C library keeps of freed memory, when it is asked to
- * and nobody has asked for a moment: that takes the locks of the heap for a while.
+ * The thread of the names also gives back what the C library keeps of freed memory, when
+ * it is asked to and nobody has asked for a moment: that takes the locks of the heap for a
+ * while.
  *
- * Locking: nt_mtx guards the queue and the flags; nothing is taken below it.
+ * Locking: nt_mtx guards the queues and the flags; nothing is taken below it.
  */
 #ifndef RF_DAEMON_NOTIFY_H
 #define RF_DAEMON_NOTIFY_H
@@ -31,32 +42,54 @@
 struct fuse_session;
 struct note;
 
+enum note_queue {
+	NQ_NAMES,
+	NQ_EXPIRE,
+	NQ_ATTRS,
+	NQ_COUNT,
+};
+
+struct notes {
+	struct notify *ns_nt;   /* c */
+	const char *ns_comm;    /* c: of the thread */
+	pthread_t ns_thread;    /* c */
+	pthread_cond_t ns_cond; /* there is something to do */
+	struct note *ns_first, **ns_tail;
+	struct note **ns_hash;     /* chains of what is waiting */
+	unsigned ns_count;         /* m: waiting */
+	uint64_t ns_put, ns_sent;  /* m: how many there were, and are done */
+	bool ns_started, ns_ended; /* m */
+	bool ns_lost;              /* m: some did not fit */
+};
+
 struct notify {
 	struct vfs *nt_vfs;         /* c */
-	struct fuse_session *nt_se; /* m: NULL before the start */
-	pthread_t nt_thread;
+	struct fuse_session *nt_se; /* c: NULL before the start */
 	pthread_mutex_t nt_mtx;
-	pthread_cond_t nt_cond;
-	struct note *nt_first, **nt_tail; /* m */
-	struct timespec nt_trim_at;       /* m: when to trim the heap, CLOCK_MONOTONIC */
-	bool nt_trim;                     /* m: it is to be trimmed */
-	uint64_t nt_put, nt_sent;         /* m: how many there were, and are done */
-	pthread_cond_t nt_done;           /* nt_sent has grown */
-	unsigned nt_waiting;              /* m: for that */
-	bool nt_running;                  /* m: notes are taken */
-	bool nt_stop;                     /* m: the thread ends when the queue is empty */
+	struct notes nt_notes[NQ_COUNT];
+	struct timespec nt_trim_at; /* m: when to trim the heap, CLOCK_MONOTONIC */
+	bool nt_trim;               /* m: it is to be trimmed */
+	pthread_cond_t nt_done;     /* an ns_sent has grown, or a thread has ended */
+	unsigned nt_waiting;        /* m: for that */
+	bool nt_running;            /* m: notes are taken */
+	bool nt_stop;               /* m: a thread ends when its queue is empty */
+	bool nt_drop;               /* m: or not even then */
 };
 
 /* Puts itself in place as v's notifier.  Notes are dropped until it is started: the
  * kernel knows nothing as yet. */
 void notify_init(struct notify *nt, struct vfs *v);
-/* Starts the thread.  0 or -errno. */
+/* Starts the threads.  0 or -errno. */
 int notify_start(struct notify *nt, struct fuse_session *se);
 /* Trims the heap when this has not been called for a moment; arg: a struct notify. */
 void notify_trim(void *arg);
-/* Sends what is queued and ends the thread; later notes are dropped.  Requests must still
- * be served meanwhile, or the connection be gone.  May be called again. */
+/* Sends what is queued, but for no longer than a moment; later notes are dropped.  Requests
+ * must still be served meanwhile. */
 void notify_stop(struct notify *nt);
+/* The connection is gone: drops what is queued and ends the threads.  False: the kernel
+ * holds one.  Then the session must stay as it is and notify_done() not be called; when
+ * it is set free it uses those two and nothing else.  Called once. */
+bool notify_end(struct notify *nt);
 void notify_done(struct notify *nt);
 
 #endif

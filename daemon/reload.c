@@ -209,7 +209,7 @@ diff_apply(struct space *sp, const struct diff *d, size_t *ret_failed)
 	}
 	/* Whoever sees what is new sees that the old has gone. */
 	if (nremoved && v->vfs_notify)
-		v->vfs_notify->settle(v->vfs_notify_arg);
+		v->vfs_notify->settle_names(v->vfs_notify_arg);
 	for (; nmade < d->ncame && r == 0; nmade++) {
 		r = apply_key(e, d->came[nmade]);
 		if (r < 0)

@@ -194,6 +194,29 @@ unmount(struct session *s)
 		fuse_session_unmount(s->s_se);
 }
 
+/* The mount has been taken away. */
+static void
+end_notes(struct session *s)
+{
+	s->s_held = !notify_end(&s->s_notify);
+	/* As long as the kernel holds a thread of ours it holds the mount, so that the number
+	 * is ours; and what that thread writes to does not close. */
+	if (s->s_held)
+		mnttab_abort(s->s_dev);
+}
+
+/* A thread that the kernel holds has the session and the notifier; they are left to it.
+ * What runs at a proper exit could wait for it. */
+static void __attribute__((noreturn)) end_without_thread(int code)
+{
+	log_msg(LOG_WARNING,
+	    "somebody who holds a directory holds a thread: the process is gone when he "
+	    "lets go");
+	mnttab_helper_stop();
+	fflush(NULL);
+	_exit(code);
+}
+
 /* Mounted: everything from here to the unmounting.  An exit code. */
 static int
 serve(struct session *s)
@@ -218,7 +241,7 @@ serve(struct session *s)
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
 		unmount(s);
-		notify_stop(&s->s_notify);
+		end_notes(s);
 		return EXIT_MOUNT;
 	}
 	r = loop(s);
@@ -231,7 +254,7 @@ serve(struct session *s)
 		code = EXIT_RUN;
 	}
 	unmount(s);
-	notify_stop(&s->s_notify);
+	end_notes(s);
 	return code;
 }
 
@@ -251,7 +274,8 @@ mount_and_serve(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	fuse_session_destroy(s->s_se);
+	if (!s->s_held)
+		fuse_session_destroy(s->s_se);
 	return code;
 }
 
@@ -309,6 +333,8 @@ run(struct session *s)
 		code = EXIT_RUN;
 	}
 	space_done(&s->s_space);
+	if (s->s_held)
+		end_without_thread(code);
 	notify_done(&s->s_notify);
 	return code;
 }

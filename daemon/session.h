@@ -6,11 +6,13 @@
  * first process, so that errors are on the terminal.  Then it forks (background.h), and
  * the child makes the namespace, mounts, and serves.  Threads: the main thread waits in
  * libfuse's loop; libfuse's workers serve; one thread takes signals and does what they
- * ask (signals.c); one tells the kernel of changes (notify.h).
+ * ask (signals.c); three tell the kernel of changes (notify.h).
  *
  * End.  umount(8) ends the loop by itself.  SIGTERM: what has been read from the kernel
  * is answered, then the loop is left.  In both cases the mount is taken away if it is
- * still there, files that were open are closed, and everything is freed.
+ * still there, files that were open are closed, and everything is freed.  A thread that
+ * the kernel holds (notify.h) keeps the process as a zombie until it is set free; nothing
+ * else waits for it.
  */
 #ifndef RF_DAEMON_SESSION_H
 #define RF_DAEMON_SESSION_H
@@ -38,6 +40,7 @@ struct session {
 	struct notify s_notify;
 	struct fuse_session *s_se;
 	struct background s_bg;
+	bool s_held;            /* the main thread's: the kernel holds a notifier */
 	pthread_t s_main;       /* c */
 	pthread_t s_signals;    /* c */
 	atomic_bool s_stopping; /* a signal asked for the end */

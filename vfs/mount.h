@@ -102,9 +102,12 @@ struct vfs_notify_ops {
 	void (*expire)(void *arg, struct vnode *dvp, const struct name *n);
 	/* attributes of vp are to be asked for; pages stay unless those say otherwise */
 	void (*attrs)(void *arg, struct vnode *vp);
-	/* returns when all that was told before has reached the kernel, or after a moment:
-	 * a request may wait like this, because nothing depends on it */
+	/* returns when all attributes that were told before have reached the kernel, or
+	 * after a moment: a request may wait like this, because telling takes no lock that
+	 * its caller may hold */
 	void (*settle)(void *arg);
+	/* the same of entry and inode; not for requests */
+	void (*settle_names)(void *arg);
 };
 
 struct vfs {
