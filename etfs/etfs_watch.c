@@ -151,7 +151,8 @@ watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va)
 	struct enode *n = node_of(vp);
 	bool told;
 
-	if (dvp)
+	/* Directories have another use for it. */
+	if (dvp && vp->v_type != VDIR)
 		atomic_store(&n->n_found_wd, atomic_load(&node_of(dvp)->n_wd));
 	if (share_is_written(n)) {
 		/* The kernel keeps nothing, so it need not be told; and it must not be: what
