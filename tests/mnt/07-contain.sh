@@ -4,7 +4,7 @@
 LIMIT=150
 . "$(dirname "$0")/lib.sh"
 M=$W/m
-T=${RF_CONTAIN_SECONDS:-60}
+T=${RF_CONTAIN_SECONDS:-30}
 mkdir -p "$W/show" "$W/follow" "$W/static/sub" "$W/out/sub" "$M"
 echo SECRET >"$W/out/secret"
 echo SECRET >"$W/out/sub/secret"

@@ -107,10 +107,15 @@ sqlite()
 
 PG=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 
+pg_exec()
+{
+	cd / && exec setpriv --reuid=postgres --regid=postgres --clear-groups \
+	    env -i PATH="$PG:/usr/bin:/bin" LC_ALL=C PGHOST="$D/pg" PGDATABASE=postgres "$@"
+}
+
 as_pg()
 {
-	(cd / && exec setpriv --reuid=postgres --regid=postgres --clear-groups \
-	    env -i PATH="$PG:/usr/bin:/bin" LC_ALL=C PGHOST="$D/pg" PGDATABASE=postgres "$@")
+	(pg_exec "$@")
 }
 
 pg_query()
@@ -144,10 +149,11 @@ pg_consistent()
 	    "$(pg_query 'SELECT count(*) FROM pgbench_history')" -ge "$(cat "$D"/log.* | wc -l)"
 }
 
-# In the background for SECONDS_EACH, with a line for each transaction in log.*.
+# In the background for so many seconds, with a line for each transaction in log.*; its pid,
+# and not that of a shell around it, is in $bench.
 pg_bench()
 {
-	as_pg sh -c "cd $D && exec pgbench -n -c 4 -j 2 -T $1 -l --log-prefix=log" \
+	(pg_exec sh -c "cd $D && exec pgbench -n -c 4 -j 2 -T $1 -l --log-prefix=log") \
 	    >"$W/bench.out" 2>&1 &
 	bench=$!
 }
@@ -185,7 +191,7 @@ X2
 	p=$(pg_query "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench' LIMIT 1")
 	check "$what: a backend is killed" kill -9 "$p"
 	wait $bench
-	for ((p = 0; p < 200; p++)); do
+	for ((p = 0; p < 1200; p++)); do
 		as_pg pg_isready -q && break
 		sleep 0.1
 	done

@@ -3,7 +3,7 @@
 # after the last is what it was after the second.  RF_MEMORY_FILES: how many thousand files
 # (./dev memory: 500).  RF_MEMORY_DISK=1: the host's tree is on the disk and not in memory.
 # alone
-K=${RF_MEMORY_FILES:-20}
+K=${RF_MEMORY_FILES:-8}
 LIMIT=$((60 + K * 3))
 . "$(dirname "$0")/lib.sh"
 M=$W/m
