@@ -4,6 +4,7 @@
  * mount and the host's directory as they were, and leaks no vnode, file or fd.
  */
 #include <dirent.h>
+#include <ftw.h>
 #include <sys/xattr.h>
 
 #include "tests/t-fault.h"

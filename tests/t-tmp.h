@@ -4,10 +4,11 @@
 #ifndef RF_T_TMP_H
 #define RF_T_TMP_H
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct tmp {
@@ -15,13 +16,23 @@ struct tmp {
 	char path[64];
 };
 
-static int
-tmp_remove(const char *path, const struct stat *st, int type, struct FTW *f)
+/* Name by name, because paths may be longer than any call takes. */
+static void
+tmp_clear(int dirfd, const char *name)
 {
-	(void)st;
-	(void)type;
-	(void)f;
-	return remove(path);
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) != 0)
+			tmp_clear(fd, e->d_name);
+	}
+	if (d)
+		closedir(d);
+	unlinkat(dirfd, name, AT_REMOVEDIR);
 }
 
 static void
@@ -29,7 +40,7 @@ tmp_done(struct tmp *t)
 {
 	if (t->fd >= 0)
 		close(t->fd);
-	nftw(t->path, tmp_remove, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	tmp_clear(AT_FDCWD, t->path);
 }
 #define AUTO_TMP __attribute__((cleanup(tmp_done))) struct tmp
 
