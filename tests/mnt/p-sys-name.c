@@ -346,12 +346,16 @@ drop_caches(void)
 GROUP(handles)
 {
 	struct handle f, d, h;
-	int fd;
+	int fd, known[3];
 
 	l_file("f", "text");
 	OK(mkdir("d", 0755));
 	l_file("d/in", "inside");
 	OK(symlink("f", "l"));
+	/* As long as the kernel knows them, which somebody could make it forget. */
+	OK(known[0] = open("f", O_PATH));
+	OK(known[1] = open("d", O_PATH));
+	OK(known[2] = open("l", O_PATH | O_NOFOLLOW));
 	OK(handle_of("f", &f, 0));
 	OK(handle_of("d", &d, 0));
 	T(!same_handle(&f, &d));
@@ -384,16 +388,20 @@ GROUP(handles)
 	T(S_ISLNK(f_stat(fd).st_mode));
 	close(fd);
 	ERR(ELOOP, by_handle(&h, O_RDONLY));
+	for (int i = 0; i < 3; i++)
+		close(known[i]);
 }
 
 GROUP(handle_rules)
 {
 	struct handle f, d, h;
-	int fd, id;
+	int fd, id, known[2];
 	char c;
 
 	l_file("f", "text");
 	OK(mkdir("d", 0755));
+	OK(known[0] = open("f", O_PATH));
+	OK(known[1] = open("d", O_PATH));
 	OK(handle_of("f", &f, 0));
 	OK(handle_of("d", &d, 0));
 	h = f;
@@ -430,6 +438,8 @@ GROUP(handle_rules)
 	IS(pread(fd, &c, 1, 2), 1);
 	IS(c, 'p');
 	close(fd);
+	close(known[0]);
+	close(known[1]);
 }
 
 /* What the kernel has forgotten it finds again, and the way up from there. */
@@ -482,12 +492,14 @@ GROUP(handles_stale)
 {
 	struct handle f, e, h;
 	struct stat st;
-	int fd, held;
+	int fd, held, known;
 
 	l_file("f", "text");
 	OK(mkdir("d", 0755));
 	OK(mkdir("d/e", 0755));
 	l_file("d/e/in", "inside");
+	OK(known = open("d/e", O_PATH));
+	OK(held = open("f", O_RDONLY));
 	OK(handle_of("f", &f, 0));
 	OK(handle_of("d/e", &e, 0));
 	/* Moved and given another mode they are the same. */
@@ -499,7 +511,6 @@ GROUP(handles_stale)
 	OK(faccessat(fd, "in", R_OK, 0));
 	close(fd);
 	/* As long as it is open; and then no more, even if its number is used again. */
-	OK(held = open("f", O_RDONLY));
 	OK(unlink("f"));
 	OK(fd = by_handle(&f, O_RDONLY));
 	IS(f_stat(fd).st_nlink, 0);
@@ -515,6 +526,7 @@ GROUP(handles_stale)
 	ERR(ESTALE, by_stale(&f, O_RDONLY));
 	OK(unlink("e/in"));
 	OK(rmdir("e"));
+	close(known);
 	ERR(ESTALE, by_stale(&e, O_RDONLY | O_DIRECTORY));
 	OK(mkdir("e", 0700));
 	ERR(ESTALE, by_stale(&e, O_RDONLY | O_DIRECTORY));
