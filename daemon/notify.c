@@ -394,10 +394,34 @@ wait_ended(struct notify *nt, bool drop)
 	return ended;
 }
 
+/* Joins the threads that have ended.  False: not all have. */
+static bool
+join_ended(struct notify *nt)
+{
+	bool all = true, ended;
+
+	for (int q = 0; q < NQ_COUNT; q++) {
+		struct notes *ns = &nt->nt_notes[q];
+
+		pthread_mutex_lock(&nt->nt_mtx);
+		ended = ns->ns_ended;
+		pthread_mutex_unlock(&nt->nt_mtx);
+		if (!ns->ns_started)
+			continue;
+		if (ended)
+			pthread_join(ns->ns_thread, NULL);
+		ns->ns_started = !ended;
+		all &= ended;
+	}
+	return all;
+}
+
+/* Those that have ended are joined here: what they wrote to is closed next. */
 void
 notify_stop(struct notify *nt)
 {
-	if (!wait_ended(nt, false))
+	(void)wait_ended(nt, false);
+	if (!join_ended(nt))
 		log_msg(LOG_NOTICE,
 		    "not all changes have been told: somebody holds a directory");
 }
@@ -405,22 +429,14 @@ notify_stop(struct notify *nt)
 bool
 notify_end(struct notify *nt)
 {
-	bool all = true, ended;
+	bool all;
 
 	(void)wait_ended(nt, true);
+	all = join_ended(nt);
 	for (int q = 0; q < NQ_COUNT; q++) {
-		struct notes *ns = &nt->nt_notes[q];
-
-		pthread_mutex_lock(&nt->nt_mtx);
-		ended = ns->ns_ended;
-		pthread_mutex_unlock(&nt->nt_mtx);
-		if (ns->ns_started && ended) {
-			pthread_join(ns->ns_thread, NULL);
-		} else if (ns->ns_started) {
-			pthread_detach(ns->ns_thread);
-			all = false;
-		}
-		ns->ns_started = false;
+		if (nt->nt_notes[q].ns_started)
+			pthread_detach(nt->nt_notes[q].ns_thread);
+		nt->nt_notes[q].ns_started = false;
 	}
 	return all;
 }
