@@ -181,6 +181,8 @@ unmount(struct session *s)
 	struct mnttab_entry e;
 	int r;
 
+	/* What it writes to is closed here. */
+	notify_stop(&s->s_notify);
 	/* Only while it is there is the number ours.  Where it has been moved, the closing of
 	 * the session cuts it off. */
 	if (mnttab_is(s->s_mountpoint, s->s_dev)) {

@@ -114,8 +114,8 @@ sync_mount(const struct session *s)
 }
 
 /* The last notes are sent while requests are served, for the kernel may need an answer
- * before it can take one, and for no longer than a moment.  Then: unmount, or, if the mount is in use, leave the loop and
- * let the main thread take the mount away from its users. */
+ * before it can take one, and for no longer than a moment.  Then: unmount, or, if the mount
+ * is in use, leave the loop and let the main thread take the mount away from its users. */
 static void
 stop(struct session *s)
 {
