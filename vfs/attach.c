@@ -18,6 +18,9 @@
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
+/* How often an attachment is put back where the host moves things meanwhile. */
+#define PUT_BACK_TRIES 256
+
 /* How often attaching follows a path that changes under it. */
 #define ATTACH_TRIES 16u
 
@@ -390,8 +393,13 @@ put_back(struct vfs *v, struct attach **all, size_t n)
 {
 	for (size_t i = n; i-- > 0;) {
 		uint64_t order = all[i]->at_order;
+		int r, tries = 0;
 
-		if (attach_one(v, all[i]) == 0)
+		/* The host may go on moving directories out of the way: it is walked anew. */
+		do
+			r = attach_one(v, all[i]);
+		while (r == -ESTALE && ++tries < PUT_BACK_TRIES);
+		if (r == 0)
 			all[i]->at_order = order;
 	}
 }
