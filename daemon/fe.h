@@ -1,10 +1,10 @@
 /*
  * The FUSE front end: kernel requests to vops and back.
  *
- * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents),
- * fe_readdir.c, and fe_wire.c (what libfuse does not know as yet).  A node id becomes a vnode by fe_node(), a file handle an open file by
- * fe_file(); neither is ever a pointer on the wire, and one that is not known is ESTALE
- * or EBADF.
+ * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents) and
+ * fe_readdir.c; fe_wire.c is for what libfuse does not know as yet.  A node id becomes a
+ * vnode by fe_node(), a file handle an open file by fe_file(); neither is ever a pointer on
+ * the wire, and one that is not known is ESTALE or EBADF.
  *
  * References.  A vnode that goes to the kernel in a reply carries one reference, made the
  * kernel's (vn_lookup_given) before the reply, since a forget for it may arrive before
@@ -74,7 +74,8 @@ enum fe_op {
 struct fe {
 	struct vfs *fe_vfs; /* c */
 	/* c: some contents can change behind the kernel (a living host file, a host
-	 * directory, windows that overlap): it is to look at mtime and size before it trusts its pages */
+	 * directory, windows that overlap): it is to look at mtime and size before it
+	 * trusts its pages */
 	bool fe_live;
 	bool fe_export;         /* c: file handles outlast what the kernel has cached */
 	uint64_t fe_generation; /* c: of all inodes; of this mount and no other */

@@ -22,8 +22,9 @@
 #define COPY_MAX   (64u << 20)
 #define SPLICE_MAX (FE_DATA_MAX - (64u << 10))
 
-void
-fe_caching(struct fuse_file_info *fi, const struct vnode *vp)
+/* What the kernel is to do with the pages of a file. */
+static void
+caching(struct fuse_file_info *fi, const struct vnode *vp)
 {
 	const struct mount *mp = vp->v_mount;
 
@@ -54,7 +55,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
-	fe_caching(fi, vp);
+	caching(fi, vp);
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f); /* no release will come */
 }
@@ -90,7 +91,7 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	fi->fh = f->f_id;
-	fe_caching(fi, vp);
+	caching(fi, vp);
 	vn_lookup_given(vp);
 	if (fuse_reply_create(req, &e, fi) < 0) {
 		vop_close(f);

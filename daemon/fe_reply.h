@@ -24,8 +24,6 @@ struct file *fe_file(const struct fe *fe, const struct fuse_file_info *fi);
 void fe_cred(fuse_req_t req, struct cred *ret);
 /* The caller's umask. */
 uint32_t fe_umask(fuse_req_t req);
-/* What the kernel is to do with the pages of a file that is being opened. */
-void fe_caching(struct fuse_file_info *fi, const struct vnode *vp);
 /* This thread's buffers, or NULL: no memory. */
 struct fe_bufs *fe_bufs(struct fe *fe);
 

@@ -287,7 +287,6 @@ lift_file_size(void)
 {
 	struct rlimit rl = {RLIM_INFINITY, RLIM_INFINITY};
 
-	signal(SIGXFSZ, SIG_IGN);
 	if (setrlimit(RLIMIT_FSIZE, &rl) == 0 || getrlimit(RLIMIT_FSIZE, &rl) < 0)
 		return;
 	rl.rlim_cur = rl.rlim_max;

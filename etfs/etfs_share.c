@@ -225,6 +225,20 @@ sweep_locked(struct hostfile *hl)
 	free(all);
 }
 
+/* The host file of n, if there are file keys that n may have bytes in common with: windows
+ * that overlap with none are left out at once, however many there are. */
+static struct hostfile *
+shared_locked(struct enode *n)
+{
+	struct hostfile *hl = find_locked(key_of(n)->k_etfs, n->n_dev, n->n_ino);
+
+	if (!hl || !is_file_key(n))
+		return hl;
+	if (!hl->hl_swept)
+		sweep_locked(hl);
+	return key_of(n)->k_laps ? hl : NULL;
+}
+
 /* The nodes to be told, each with a reference. */
 struct siblings {
 	struct enode **sb_node;
@@ -255,10 +269,8 @@ key_siblings(struct enode *n, struct siblings *sb)
 	struct hostfile *hl;
 
 	lk_mutex(&e->e_share_mtx, LK_LEAF);
-	hl = find_locked(e, n->n_dev, n->n_ino);
-	if (hl && is_file_key(n) && !hl->hl_swept)
-		sweep_locked(hl);
-	if (hl && (!is_file_key(n) || key_of(n)->k_laps))
+	hl = shared_locked(n);
+	if (hl)
 		for (struct etfs_key *k = hl->hl_keys; k; k = k->k_share_next)
 			if (k->k_share_root != n && meet(n, k->k_share_root))
 				add_sibling(sb, k->k_share_root);
@@ -387,7 +399,7 @@ share_is_written(struct enode *n)
 	    n->n_vn.v_type != VREG)
 		return false;
 	lk_mutex(&e->e_share_mtx, LK_LEAF);
-	hl = find_locked(e, n->n_dev, n->n_ino);
+	hl = shared_locked(n);
 	for (struct efile *ef = hl ? hl->hl_writers : NULL; ef && !found;
 	     ef = ef->ef_wnext)
 		found = ef->ef_node != n && meet(n, ef->ef_node);

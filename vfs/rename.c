@@ -7,8 +7,9 @@
  * changes its parent, so that "is an ancestor of" is a fact; then it locks both
  * directories, the ancestor first if one is above the other, else by id; then the two
  * nodes, directories before files, each by id.  A rename within one directory needs the
- * mutex only if both nodes are directories, which are unrelated to one another.  The proof that this cannot deadlock carries over: every thread that waits for a
- * directory holds only directories above it, or unrelated ones under the one mutex.
+ * mutex only if both nodes are directories, which are unrelated to one another.  The proof
+ * that this cannot deadlock carries over: every thread that waits for a directory holds
+ * only directories above it, or unrelated ones under the one mutex.
  */
 #include <errno.h>
 #include <stdio.h>
