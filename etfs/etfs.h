@@ -97,10 +97,23 @@ int etfs_register_withsize(struct etfs *e, const char *key, const char *host,
 int etfs_register_spec(
     struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why);
 
-/* -EINVAL (no leading slash …), -ENOENT (not a key; a path below a key is not one).
+/* -EINVAL (no leading slash …), -ENOENT (not a key; a path below a key is not one), -EBUSY
+ * (a file system is mounted from it).
  * The name is gone at once; open reg, blk and chr files give EIO; open files below a
  * directory key go on working. */
 int etfs_remove(struct etfs *e, const char *key);
+
+/*
+ * A key without a name: the device of a file system that is mounted from a host file.  spec
+ * is as for a registration; es_key is what messages call it.  *ret_vp has a reference, which
+ * etfs_device_put() takes back together with the key; every open of it has been closed then.
+ */
+int etfs_device_get(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why,
+    struct vnode **ret_vp);
+void etfs_device_put(struct etfs *e, struct vnode *vp);
+
+/* Have two files bytes of a host file in common?  False for what is not of etfs. */
+bool etfs_overlap(struct vnode *a, struct vnode *b);
 
 /* What became of a registration. */
 struct etfs_info {

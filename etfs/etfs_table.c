@@ -343,7 +343,10 @@ etfs_remove(struct etfs *e, const char *key)
 		return r;
 	pthread_mutex_lock(&e->e_key_mtx);
 	r = -ENOENT;
-	if (key_of_attach(vfs_attach_peek(e->e_vfs, path)))
+	k = key_of_attach(vfs_attach_peek(e->e_vfs, path));
+	if (k && k->k_at.at_vp && atomic_load(&k->k_at.at_vp->v_flags) & VF_DEVICE)
+		r = -EBUSY;
+	else if (k)
 		r = vfs_detach(e->e_vfs, path, &at);
 	if (r == 0) {
 		k = at->at_arg;
@@ -360,6 +363,69 @@ etfs_remove(struct etfs *e, const char *key)
 		vn_unref(k->k_at.at_vp);
 	mount_unref(&k->k_mount);
 	return 0;
+}
+
+int
+etfs_device_get(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why,
+    struct vnode **ret_vp)
+{
+	char *label = strdup(spec->es_key);
+	struct etfs_key *k = label ? key_new(e, spec, label) : NULL;
+	struct enode *root;
+	int r;
+
+	if (!k) {
+		why_say(why, spec->es_key, spec->es_host, "%s", strerrordesc_np(ENOMEM));
+		return -ENOMEM;
+	}
+	r = key_open(k, why, &root);
+	if (r < 0)
+		mount_unref(&k->k_mount);
+	else
+		*ret_vp = &root->n_vn;
+	return r;
+}
+
+void
+etfs_device_put(struct etfs *e, struct vnode *vp)
+{
+	struct etfs_key *k = key_of(node_of(vp));
+
+	(void)e;
+	atomic_store(&k->k_gone, true);
+	key_unlock(k);
+	share_key_del(k);
+	vn_unref(vp);
+	mount_unref(&k->k_mount);
+}
+
+/* The bytes of its host file that a file is. */
+static struct etfs_range
+bytes_of(const struct enode *n)
+{
+	const struct etfs_key *k = key_of(n);
+	struct etfs_range all = {0, INT64_MAX};
+
+	return !key_is_dir(k) && k->k_window ? k->k_win : all;
+}
+
+static bool
+is_file(const struct vnode *vp)
+{
+	return vp->v_op == &etfs_live_vops || vp->v_op == &etfs_window_vops;
+}
+
+bool
+etfs_overlap(struct vnode *a, struct vnode *b)
+{
+	struct etfs_range ra, rb;
+
+	if (!is_file(a) || !is_file(b) || node_of(a)->n_dev != node_of(b)->n_dev ||
+	    node_of(a)->n_ino != node_of(b)->n_ino)
+		return false;
+	ra = bytes_of(node_of(a));
+	rb = bytes_of(node_of(b));
+	return range_overlap(&ra, &rb);
 }
 
 static void

@@ -53,6 +53,7 @@ struct mount {
 	uint64_t (*mnt_name_ttl)(struct vnode *dvp);
 	uint64_t (*mnt_attr_ttl)(
 	    struct vnode *dvp, struct vnode *vp, const struct vattr *va);
+	_Atomic uint64_t mnt_nopen; /* a: open files and directories */
 	pthread_mutex_t mnt_rename; /* rank RENAME */
 	const char *mnt_type;       /* c: "rumpfs", "reg", "blk" …, for people */
 	void (*mnt_free)(struct mount *mp); /* c: the last reference is gone */

@@ -39,6 +39,11 @@ int rumpfs_rmdir_synth(struct vnode *dvp, const struct name *n);
 /* The same for one without a name: from here on it takes no entries. */
 int rumpfs_retire_synth(struct vnode *vp);
 
+/* Takes everything out of a tree that has been unmounted, because entries and directories
+ * keep one another; nothing can be made in it any more.  What is still in use goes with its
+ * last user. */
+void rumpfs_empty(struct vnode *root);
+
 /* Changes limits ; -EBUSY if more is in use already. */
 int rumpfs_set_limits(struct mount *mp, uint64_t size, uint64_t inodes);
 

@@ -211,6 +211,42 @@ rumpfs_reclaim(struct vnode *vp)
 	free(rn);
 }
 
+/* Depth first, by way of the parent pointers: no memory is needed for it. */
+void
+rumpfs_empty(struct vnode *root)
+{
+	struct vnode *dvp = vn_ref(root);
+
+	while (dvp) {
+		struct rumpfs_node *dir = rumpfs_node_of(dvp);
+		struct vnode *next = NULL;
+		struct dirent_node *de;
+		uint64_t seq = 0;
+		uint32_t pos = 0;
+
+		lk_write(&dvp->v_lock, LK_DIR);
+		de = dirtab_next(&dir->rn_dir.tab, &seq, &pos);
+		if (de) {
+			next = &((struct rumpfs_node *)de->de_value)->rn_vn;
+			dirtab_remove(&dir->rn_dir.tab, de);
+		} else {
+			dir->rn_nlink = 0;
+		}
+		lk_unlock(&dvp->v_lock, LK_DIR);
+		if (de && next->v_type == VDIR) {
+			/* Its parent pointer keeps dvp. */
+			vn_unref(dvp);
+			dvp = next;
+		} else if (de) {
+			vn_unref(next);
+		} else {
+			next = dvp == root ? NULL : vfs_parent_get(dvp);
+			vn_unref(dvp);
+			dvp = next;
+		}
+	}
+}
+
 /* The mount. */
 
 static void

@@ -103,6 +103,7 @@ enum {
 	    1 << 2, /* a directory made only because something is attached below it */
 	VF_PENDING = 1 << 1, /* a name that is missing here may appear by itself (missing
 	                        = hide): absence must not be cached without limit */
+	VF_DEVICE = 1 << 3,  /* an image file system is mounted from it: it is in use */
 };
 
 struct vnode {

@@ -26,6 +26,8 @@ file_new(struct vnode *vp, int flags, struct file **ret_f)
 		return r;
 	}
 	f->f_vp = vn_ref(vp);
+	/* Whatever it becomes the file of (create), that is of the same mount. */
+	atomic_fetch_add_explicit(&vp->v_mount->mnt_nopen, 1, memory_order_relaxed);
 	*ret_f = f;
 	return 0;
 }
@@ -38,6 +40,7 @@ file_free(struct file *f)
 	slot_release(&vp->v_mount->mnt_vfs->vfs_files, f->f_id);
 	free(f->f_scan);
 	free(f);
+	atomic_fetch_sub_explicit(&vp->v_mount->mnt_nopen, 1, memory_order_relaxed);
 	vn_unref(vp);
 }
 

@@ -1,0 +1,197 @@
+/*
+ * Devices of image file systems (device.h).
+ */
+#include "vfs/image/device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "vfs/vop.h"
+
+struct device {
+	struct vfs *d_vfs;  /* c */
+	struct vnode *d_vp; /* c: one reference */
+	uint64_t d_file; /* c: id of the open file; it may have gone with the namespace */
+	uint64_t d_size; /* c: bytes */
+	bool d_writable; /* c */
+};
+
+int
+device_open(struct vnode *vp, bool writable, struct device **ret)
+{
+	struct cred cr = {getuid(), getgid(), 0, NULL, NULL};
+	struct device *d;
+	struct file *f;
+	struct vattr va;
+	int r;
+
+	if (vp->v_type != VREG)
+		return vp->v_type == VDIR ? -EISDIR : -EINVAL;
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return -ENOMEM;
+	d->d_vfs = vp->v_mount->mnt_vfs;
+	d->d_vp = vp;
+	d->d_writable = writable;
+	r = vop_open(vp, writable ? O_RDWR : O_RDONLY, &cr, &f);
+	if (r == 0) {
+		r = vop_getattr(vp, f, &va);
+		if (r < 0)
+			vop_close(f);
+	}
+	if (r < 0) {
+		free(d);
+		return r;
+	}
+	vn_ref(vp);
+	d->d_file = f->f_id;
+	d->d_size = va.va_size;
+	*ret = d;
+	return 0;
+}
+
+void
+device_close(struct device *d)
+{
+	struct file *f;
+
+	if (!d)
+		return;
+	f = vfs_file_peek(d->d_vfs, d->d_file);
+	if (f)
+		vop_close(f);
+	vn_unref(d->d_vp);
+	free(d);
+}
+
+uint64_t
+device_size(const struct device *d)
+{
+	return d->d_size;
+}
+
+bool
+device_writable(const struct device *d)
+{
+	return d->d_writable;
+}
+
+/* What a read was lent, brought into memory.  How much, or -errno. */
+static ssize_t
+take(const struct uio *u, void *buf)
+{
+	size_t done = 0;
+
+	while (done < u->uio_done) {
+		ssize_t n = pread(u->uio_fd, (char *)buf + done, u->uio_done - done,
+		    (off_t)(u->uio_fdoff + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+int
+device_read(struct device *d, void *buf, size_t len, uint64_t off)
+{
+	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+	size_t done = 0;
+
+	if (!f || off > d->d_size || len > d->d_size - off)
+		return -EIO;
+	while (done < len) {
+		struct uio u;
+		ssize_t n;
+		int r;
+
+		uio_init_buf(&u, (char *)buf + done, len - done, off + done);
+		r = vop_read(d->d_vp, f, &u);
+		if (r < 0)
+			return r;
+		n = u.uio_fd < 0 ? (ssize_t)u.uio_done : take(&u, (char *)buf + done);
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int
+device_write(struct device *d, const void *buf, size_t len, uint64_t off)
+{
+	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+	size_t done = 0;
+
+	if (!f || off > d->d_size || len > d->d_size - off)
+		return -EIO;
+	if (!d->d_writable)
+		return -EROFS;
+	while (done < len) {
+		struct uio u;
+		int r;
+
+		/* The uio does not write to what it is given to write. */
+		uio_init_buf(&u, (char *)(uintptr_t)buf + done, len - done, off + done);
+		r = vop_write(d->d_vp, f, &u);
+		if (r < 0)
+			return r;
+		if (u.uio_done == 0)
+			return -EIO;
+		done += u.uio_done;
+	}
+	return 0;
+}
+
+int
+device_sync(struct device *d, bool datasync)
+{
+	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+
+	return f ? vop_fsync(d->d_vp, f, datasync) : -EIO;
+}
+
+int
+device_discard(struct device *d, uint64_t off, uint64_t len)
+{
+	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+
+	if (!f)
+		return -EIO;
+	return vop_fallocate(
+	    d->d_vp, f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+}
+
+int
+device_lend(struct device *d, uint64_t off, size_t len, struct uio *u)
+{
+	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+	struct uio in;
+	int r;
+
+	if (!f || off > d->d_size || len > d->d_size - off)
+		return -EIO;
+	uio_init_buf(&in, u->uio_buf, len, off);
+	r = vop_read(d->d_vp, f, &in);
+	if (r < 0)
+		return r;
+	/* A short window would look like the end of the file. */
+	if (in.uio_fd < 0 || in.uio_done < len) {
+		r = device_read(d, u->uio_buf, len, off);
+		if (r == 0)
+			u->uio_done = len;
+		return r;
+	}
+	u->uio_fd = in.uio_fd;
+	u->uio_fdoff = in.uio_fdoff;
+	u->uio_done = len;
+	return 0;
+}

@@ -1,0 +1,4 @@
+/*
+ * The calls of ukfs.h.
+ */
+#include "vfs/ukfs/ukfs.h"
