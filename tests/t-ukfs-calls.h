@@ -205,12 +205,11 @@ TEST(big_files_and_holes)
 	enum {
 		N = 3 << 20
 	};
-	char *out = malloc(N), *in = malloc(N);
+	static char out[N], in[N];
 	struct statvfs a, b;
 	int fd;
 
 	FRESH(fs);
-	REQUIRE(out && in);
 	CHECK_EQ(ukfs_statvfs(fs, &a), 0);
 	for (int i = 0; i < N; i++)
 		out[i] = (char)(i * 7 + i / 4096);
@@ -241,17 +240,14 @@ TEST(big_files_and_holes)
 	CHECK_EQ(ukfs_read(fs, "hole", 0, in, N), 1000);
 	for (int i = 0; i < 1000; i++)
 		CHECK(in[i] == 0);
-	free(out);
-	free(in);
 }
 
 TEST(it_is_full_at_some_time)
 {
-	char *buf = calloc(1, 1 << 20);
+	static char buf[1 << 20];
 	ssize_t n = 0, sum = 0;
 
 	FRESH(fs);
-	REQUIRE(buf);
 	if (!on_image())
 		SKIP("a limit is tried with the mounts");
 	CHECK_EQ(ukfs_create(fs, "big", 0644), 0);
@@ -261,7 +257,6 @@ TEST(it_is_full_at_some_time)
 	CHECK(sum > 8 << 20);
 	CHECK_EQ(ukfs_remove(fs, "big"), 0);
 	CHECK_EQ(put(fs, "small", "fits again"), 0);
-	free(buf);
 }
 
 /* The entries of a listing with a buffer of this size; dots are counted too. */
@@ -515,11 +510,11 @@ TEST(flags_are_obeyed)
 
 TEST(extended_attributes)
 {
-	char buf[256], *big = calloc(1, 65537);
+	static char big[65537];
+	char buf[256];
 	ssize_t n;
 
 	FRESH(fs);
-	REQUIRE(big);
 	fixture(fs);
 	CHECK_EQ(ukfs_llistxattr(fs, "f", buf, sizeof(buf)), 0);
 	CHECK_EQ(ukfs_lsetxattr(fs, "f", "user.one", "value", 5, 0), 0);
@@ -546,7 +541,6 @@ TEST(extended_attributes)
 	CHECK_EQ(ukfs_lsetxattr(fs, "l", "trusted.l", "v", 1, 0), 0);
 	CHECK_EQ(ukfs_lgetxattr(fs, "l", "trusted.l", buf, sizeof(buf)), 1);
 	FAILS(ukfs_lgetxattr(fs, "f", "trusted.l", buf, sizeof(buf)), ENODATA);
-	free(big);
 }
 
 TEST(builddirs)
