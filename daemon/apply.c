@@ -49,14 +49,14 @@ apply_load(const struct options *o, const char *file)
 
 /* "FILE:LINE: [section]: text" */
 static void
-complain(const struct conf_where *w, const char *text)
+complain(const struct conf_where *w, int level, const char *text)
 {
 	char *line = NULL;
 
 	if (asprintf(&line, "%s:%u: [%s]: %s", w->cw_file, w->cw_line, w->cw_section,
 		text) < 0)
 		line = NULL;
-	log_text(LOG_ERR, line ? line : text);
+	log_text(level, line ? line : text);
 	free(line);
 }
 
@@ -125,7 +125,8 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	int r = etfs_register_spec(e, &spec, &why);
 
 	if (r < 0)
-		complain(&ce->ce_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+		complain(
+		    &ce->ce_where, LOG_ERR, why.ew_text[0] ? why.ew_text : strerror(-r));
 	return r;
 }
 
@@ -278,8 +279,8 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 	if (r == 0 && cn->cn_host_copy) {
 		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
 		if (r < 0) {
-			complain(
-			    &cn->cn_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+			complain(&cn->cn_where, LOG_ERR,
+			    why.ew_text[0] ? why.ew_text : strerror(-r));
 			return EXIT_OBJECT;
 		}
 	} else if (r == 0 && cn->cn_content) {
@@ -289,77 +290,80 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 		r = set_owner(vp, cn, cr);
 	if (r == 0)
 		return 0;
-	complain(&cn->cn_where,
+	complain(&cn->cn_where, LOG_ERR,
 	    r == -ENOTDIR  ? "a component of the path is not a directory"
 	    : r == -ENOSPC ? "no room in the in-memory tree ([rumpfs] size, inodes)"
 			   : strerror(-r));
 	return EXIT_CONFIG;
 }
 
+/* Images. */
+
+int
+apply_mount(struct space *sp, const struct conf_mount *cm)
+{
+	struct image_spec spec = {
+	    .is_path = cm->cm_path,
+	    .is_type = cm->cm_vfs ? cm->cm_vfs : "auto",
+	    .is_device = cm->cm_device,
+	    .is_host = cm->cm_host,
+	    .is_begin = cm->cm_begin,
+	    .is_size = cm->cm_size == CONF_SIZE_END ? ETFS_SIZE_END : cm->cm_size,
+	    .is_partition = cm->cm_partition,
+	    .is_no_lock = cm->cm_no_lock,
+	    .is_options = cm->cm_options,
+	    .is_uid = cm->cm_set_uid ? cm->cm_uid : sp->sp_uid,
+	    .is_gid = cm->cm_set_gid ? cm->cm_gid : sp->sp_gid,
+	    .is_rdonly = cm->cm_rdonly || sp->sp_rdonly,
+	};
+	struct image_why why = {{0}};
+	struct image **list =
+	    reallocarray(sp->sp_images, sp->sp_nimages + 1, sizeof(struct image *));
+	int r;
+
+	if (!list)
+		r = -ENOMEM;
+	else {
+		sp->sp_images = list;
+		r = image_mount(&sp->sp_vfs, sp->sp_etfs, &spec,
+		    &sp->sp_images[sp->sp_nimages], &why);
+	}
+	if (r < 0) {
+		complain(
+		    &cm->cm_where, LOG_ERR, why.iw_text[0] ? why.iw_text : strerror(-r));
+		return r;
+	}
+	sp->sp_nimages++;
+	if (why.iw_text[0])
+		complain(&cm->cm_where, LOG_WARNING, why.iw_text);
+	return 0;
+}
+
 /* All of it. */
-
-struct item {
-	const char *path;
-	unsigned depth;
-	size_t order;
-	const struct conf_node *node; /* one of the two */
-	const struct conf_etfs *key;
-};
-
-static unsigned
-path_depth(const char *path)
-{
-	unsigned n = 0;
-
-	for (; *path; path++)
-		n += path[0] == '/' && path[1];
-	return n;
-}
-
-static int
-by_depth(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	if (x->depth != y->depth)
-		return x->depth < y->depth ? -1 : 1;
-	return (x->order > y->order) - (x->order < y->order);
-}
 
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
 apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 {
-	size_t n = c->c_nnodes + c->c_netfs, k = 0;
-	struct item *items = calloc(n + 1, sizeof(*items));
+	struct conf_item *items;
 	int worst = 0;
+	size_t n;
 
-	if (!items) {
-		log_msg(LOG_ERR, "out of memory");
-		return EXIT_RUN;
-	}
-	for (size_t i = 0; i < c->c_nnodes; i++, k++)
-		items[k] =
-		    (struct item){.path = c->c_nodes[i].cn_path, .node = &c->c_nodes[i]};
-	for (size_t i = 0; i < c->c_netfs; i++, k++)
-		items[k] =
-		    (struct item){.path = c->c_etfs[i].ce_path, .key = &c->c_etfs[i]};
-	for (k = 0; k < n; k++) {
-		items[k].depth = path_depth(items[k].path);
-		items[k].order = k;
-	}
-	qsort(items, n, sizeof(*items), by_depth);
-	for (k = 0; k < n; k++) {
+	items = conf_order(c, &n);
+	for (size_t i = 0; i < n; i++) {
 		int code;
 
-		if (items[k].node)
-			code = apply_node(sp, items[k].node, cr);
+		if (items[i].ci_node)
+			code = apply_node(sp, items[i].ci_node, cr);
+		else if (items[i].ci_key)
+			code =
+			    apply_key(sp->sp_etfs, items[i].ci_key) < 0 ? EXIT_OBJECT : 0;
 		else
-			code = apply_key(sp->sp_etfs, items[k].key) < 0 ? EXIT_OBJECT : 0;
+			code = apply_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
 		if (code > worst)
 			worst = code;
 	}
-	free(items);
+	conf_order_free(items);
 	return worst;
 }
 
@@ -384,6 +388,9 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	int r, code;
 
 	memset(sp, 0, sizeof(*sp));
+	sp->sp_rdonly = eo.eo_rdonly;
+	sp->sp_uid = ro.ro_uid;
+	sp->sp_gid = ro.ro_gid;
 	r = vfs_init(&sp->sp_vfs);
 	if (r < 0)
 		goto fail;
@@ -417,9 +424,35 @@ close_left(void *obj, void *arg)
 	vop_close(obj);
 }
 
-void
+/* Takes the images off, the last first, whoever uses them, and leaves them clean. */
+static int
+unmount_all(struct space *sp)
+{
+	int worst = 0;
+
+	while (sp->sp_nimages > 0) {
+		struct image *im = sp->sp_images[--sp->sp_nimages];
+		char *path = strdup(image_path(im));
+		bool gone;
+		int r = image_unmount(&sp->sp_vfs, im, true, &gone);
+
+		if (r < 0) {
+			log_msg(LOG_ERR, "image at %s: %s: %s", path ? path : "?",
+			    gone ? "writing it back" : "unmounting it", strerror(-r));
+			worst = r;
+		}
+		free(path);
+	}
+	free(sp->sp_images);
+	sp->sp_images = NULL;
+	return worst;
+}
+
+int
 space_done(struct space *sp)
 {
+	int r = unmount_all(sp);
+
 	/* Files that were open when the mount went away. */
 	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	while (sp->sp_nlaid > 0) {
@@ -438,6 +471,7 @@ space_done(struct space *sp)
 	sp->sp_laid = NULL;
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
+	return r;
 }
 
 static int

@@ -333,7 +333,8 @@ run(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 		code = EXIT_RUN;
 	}
-	space_done(&s->s_space);
+	if (space_done(&s->s_space) < 0)
+		code = EXIT_RUN;
 	if (s->s_held)
 		end_without_thread(code);
 	notify_done(&s->s_notify);
