@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "daemon/images.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "vfs/namei.h"
@@ -47,9 +48,8 @@ apply_load(const struct options *o, const char *file)
 	return c;
 }
 
-/* "FILE:LINE: [section]: text" */
-static void
-complain(const struct conf_where *w, int level, const char *text)
+void
+apply_complain(const struct conf_where *w, int level, const char *text)
 {
 	char *line = NULL;
 
@@ -125,7 +125,7 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	int r = etfs_register_spec(e, &spec, &why);
 
 	if (r < 0)
-		complain(
+		apply_complain(
 		    &ce->ce_where, LOG_ERR, why.ew_text[0] ? why.ew_text : strerror(-r));
 	return r;
 }
@@ -279,7 +279,7 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 	if (r == 0 && cn->cn_host_copy) {
 		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
 		if (r < 0) {
-			complain(&cn->cn_where, LOG_ERR,
+			apply_complain(&cn->cn_where, LOG_ERR,
 			    why.ew_text[0] ? why.ew_text : strerror(-r));
 			return EXIT_OBJECT;
 		}
@@ -290,53 +290,11 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 		r = set_owner(vp, cn, cr);
 	if (r == 0)
 		return 0;
-	complain(&cn->cn_where, LOG_ERR,
+	apply_complain(&cn->cn_where, LOG_ERR,
 	    r == -ENOTDIR  ? "a component of the path is not a directory"
 	    : r == -ENOSPC ? "no room in the in-memory tree ([rumpfs] size, inodes)"
 			   : strerror(-r));
 	return EXIT_CONFIG;
-}
-
-/* Images. */
-
-int
-apply_mount(struct space *sp, const struct conf_mount *cm)
-{
-	struct image_spec spec = {
-	    .is_path = cm->cm_path,
-	    .is_type = cm->cm_vfs ? cm->cm_vfs : "auto",
-	    .is_device = cm->cm_device,
-	    .is_host = cm->cm_host,
-	    .is_begin = cm->cm_begin,
-	    .is_size = cm->cm_size == CONF_SIZE_END ? ETFS_SIZE_END : cm->cm_size,
-	    .is_partition = cm->cm_partition,
-	    .is_no_lock = cm->cm_no_lock,
-	    .is_options = cm->cm_options,
-	    .is_uid = cm->cm_set_uid ? cm->cm_uid : sp->sp_uid,
-	    .is_gid = cm->cm_set_gid ? cm->cm_gid : sp->sp_gid,
-	    .is_rdonly = cm->cm_rdonly || sp->sp_rdonly,
-	};
-	struct image_why why = {{0}};
-	struct image **list =
-	    reallocarray(sp->sp_images, sp->sp_nimages + 1, sizeof(struct image *));
-	int r;
-
-	if (!list)
-		r = -ENOMEM;
-	else {
-		sp->sp_images = list;
-		r = image_mount(&sp->sp_vfs, sp->sp_etfs, &spec,
-		    &sp->sp_images[sp->sp_nimages], &why);
-	}
-	if (r < 0) {
-		complain(
-		    &cm->cm_where, LOG_ERR, why.iw_text[0] ? why.iw_text : strerror(-r));
-		return r;
-	}
-	sp->sp_nimages++;
-	if (why.iw_text[0])
-		complain(&cm->cm_where, LOG_WARNING, why.iw_text);
-	return 0;
 }
 
 /* All of it. */
@@ -359,7 +317,7 @@ apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 			code =
 			    apply_key(sp->sp_etfs, items[i].ci_key) < 0 ? EXIT_OBJECT : 0;
 		else
-			code = apply_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
+			code = images_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
 		if (code > worst)
 			worst = code;
 	}
@@ -368,7 +326,7 @@ apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 }
 
 int
-space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
+space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 {
 	struct rumpfs_opts ro = {
 	    .ro_size = c->c_size,
@@ -379,8 +337,8 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	};
 	struct etfs_opts eo = {
 	    .eo_ttl_ns = c->c_attr_timeout_ns,
-	    .eo_rdonly = rdonly || c->c_rdonly,
-	    .eo_no_lock = check,
+	    .eo_rdonly = how->sh_rdonly || c->c_rdonly,
+	    .eo_no_lock = how->sh_check,
 	    .eo_no_watch = c->c_watch == CW_NO,
 	};
 	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
@@ -388,7 +346,8 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	int r, code;
 
 	memset(sp, 0, sizeof(*sp));
-	sp->sp_rdonly = eo.eo_rdonly;
+	sp->sp_how = *how;
+	sp->sp_how.sh_rdonly = eo.eo_rdonly;
 	sp->sp_uid = ro.ro_uid;
 	sp->sp_gid = ro.ro_gid;
 	r = vfs_init(&sp->sp_vfs);
@@ -424,37 +383,10 @@ close_left(void *obj, void *arg)
 	vop_close(obj);
 }
 
-/* Takes the images off, the last first, whoever uses them, and leaves them clean. */
-static int
-unmount_all(struct space *sp)
+/* Nodes that are laid over something. */
+static void
+lift_nodes(struct space *sp)
 {
-	int worst = 0;
-
-	while (sp->sp_nimages > 0) {
-		struct image *im = sp->sp_images[--sp->sp_nimages];
-		char *path = strdup(image_path(im));
-		bool gone;
-		int r = image_unmount(&sp->sp_vfs, im, true, &gone);
-
-		if (r < 0) {
-			log_msg(LOG_ERR, "image at %s: %s: %s", path ? path : "?",
-			    gone ? "writing it back" : "unmounting it", strerror(-r));
-			worst = r;
-		}
-		free(path);
-	}
-	free(sp->sp_images);
-	sp->sp_images = NULL;
-	return worst;
-}
-
-int
-space_done(struct space *sp)
-{
-	int r = unmount_all(sp);
-
-	/* Files that were open when the mount went away. */
-	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	while (sp->sp_nlaid > 0) {
 		char *path = sp->sp_laid[--sp->sp_nlaid];
 		struct attach *at;
@@ -469,6 +401,17 @@ space_done(struct space *sp)
 	}
 	free(sp->sp_laid);
 	sp->sp_laid = NULL;
+}
+
+int
+space_done(struct space *sp)
+{
+	int r;
+
+	lift_nodes(sp);
+	r = images_end(sp);
+	/* Files that were open when the mount went away. */
+	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
 	return r;

@@ -16,8 +16,8 @@ struct device {
 	struct vnode *d_vp; /* c: one reference */
 	uint64_t d_file; /* c: id of the open file; it may have gone with the namespace */
 	pthread_rwlock_t d_lock; /* shared: the file is used; exclusive: it is closed */
-	uint64_t d_size; /* c: bytes */
-	bool d_writable; /* c */
+	uint64_t d_size;         /* c: bytes */
+	bool d_writable;         /* c */
 };
 
 int

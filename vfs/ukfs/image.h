@@ -73,7 +73,7 @@ int image_sync(struct image *im);
 struct vnode *image_root_peek(struct image *im);
 const char *image_path(const struct image *im);
 const char *image_type(const struct image *im); /* never "auto" */
-bool image_rdonly(const struct image *im); /* of a check: whether it would be */
+bool image_rdonly(const struct image *im);      /* of a check: whether it would be */
 /* The range of the host file that it lies on, with etfs_info's strings good as long as it is
  * mounted.  False: its device is not a host file of its own. */
 bool image_host(const struct image *im, struct etfs_info *ret);
