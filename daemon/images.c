@@ -181,11 +181,14 @@ void
 images_sync(struct space *sp)
 {
 	for (size_t i = sp->sp_images.is_n; i-- > 0;) {
-		struct image *im = sp->sp_images.is_all[i].md_image;
-		int r = image_rdonly(im) ? 0 : image_sync(im);
+		struct mounted *md = &sp->sp_images.is_all[i];
+		int r = image_rdonly(md->md_image) ? 0 : image_sync(md->md_image);
 
-		if (r < 0)
-			log_msg(LOG_ERR, "image at %s: %s", image_path(im), strerror(-r));
+		/* Told once, not every time. */
+		if (r < 0 && r != md->md_error)
+			log_msg(LOG_ERR, "image at %s: it could not be written back: %s",
+			    image_path(md->md_image), strerror(-r));
+		md->md_error = r;
 	}
 }
 

@@ -23,6 +23,7 @@ struct space;
 
 struct mounted {
 	struct image *md_image;
+	int md_error; /* of writing it back last */
 	char
 	    *md_device; /* what its table row says: of the tree or of the host, or NULL */
 	bool md_blank;  /* an empty directory stands in for it */
