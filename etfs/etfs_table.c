@@ -453,6 +453,12 @@ key_info(struct etfs_key *k, struct etfs_info *ret)
 	};
 }
 
+void
+etfs_device_info(struct vnode *vp, struct etfs_info *ret)
+{
+	key_info(key_of(node_of(vp)), ret);
+}
+
 int
 etfs_find(struct etfs *e, const char *key, struct etfs_info *ret)
 {
