@@ -56,7 +56,7 @@ static void
 expect(const char *what, long got)
 {
 	static const int may_be[] = {ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EBUSY,
-	    EINVAL, ELOOP, EBADF, EPERM, ENXIO};
+	    EINVAL, ELOOP, EBADF, EPERM, ENXIO, EXDEV};
 	int e = errno;
 
 	atomic_fetch_add(&ops, 1);
