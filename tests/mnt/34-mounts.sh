@@ -21,15 +21,37 @@ said()
 	check "$1: $2" grep -qF -- "$2" "$W/.out"
 }
 
-# log_says DIR WHAT TEXT: the daemon of DIR logs it (5 s).
-log_says()
+# hup: a SIGHUP for the daemon of $M; what it logs from now on is what logged looks at.
+hup()
+{
+	LOGGED=$(($(wc -l <"${RF_LOG[$M]}") + 1))
+	kill -HUP "${RF_PID[$M]}"
+}
+
+# logged WHAT TEXT: the daemon of $M logs it (5 s).
+logged()
 {
 	local i
 	for ((i = 0; i < 100 * ${RF_SLOW:-1}; i++)); do
-		grep -qE -- "$3" "${RF_LOG[$1]}" && break
+		tail -n "+$LOGGED" "${RF_LOG[$M]}" | grep -qE -- "$2" && break
 		sleep 0.05
 	done
-	check "$2" grep -qE -- "$3" "${RF_LOG[$1]}"
+	check "$1: $2" grep -qE -- "$2" <(tail -n "+$LOGGED" "${RF_LOG[$M]}")
+}
+
+# reloads WHAT COMMAND…: a reload, after which the command succeeds.
+reloads()
+{
+	LOGGED=$(($(wc -l <"${RF_LOG[$M]}") + 1))
+	rf_reload "$M" "$@"
+}
+
+# refuses WHAT TEXT: a reload that is refused, and says why.
+refuses()
+{
+	hup
+	logged "$1" "$2"
+	logged "$1" 'was not reloaded; nothing has changed'
 }
 
 ### Types, and the table.
@@ -144,23 +166,21 @@ same "the whole read-only" "$(cat "$M/n2/1")" three
 refuse "the whole read-only" 'Read-only' touch "$M/mem/x"
 rf_umount "$M"
 
-### The order is that of what needs what; circles are errors of the text (10-badconf.sh).
-for t in 'the root' ; do
-	rf_mount "[mount /]
+### At the root.
+rf_mount "[mount /]
 vfs = lines
 host = $W/text
 [etfs /src]
 host = $W/src" "$M"
-	same "an image at $t" "$(cd "$M" && echo * && cat 1 src/file)" "$(printf '1 2 3 src\none\nhost')"
-	rf_umount "$M"
-done
+same "an image at the root" "$(cd "$M" && echo * && cat 1 src/file)" "$(printf '1 2 3 src\none\nhost')"
+rf_umount "$M"
 
 ### What is refused: status 3, and where and why.
 : >"$W/empty"
 head -c 300K /dev/urandom >"$W/garbage"
 dd if=/dev/zero of="$W/zeros" bs=1K count=300 status=none
-mkfs.ext4 -q "$W/xfs.img" 4M # overwritten below: something that blkid knows and nobody reads
-mkswap -q "$W/xfs.img" 2>/dev/null
+truncate -s 1M "$W/swap" # blkid knows it, and nobody reads it
+mkswap "$W/swap" >/dev/null 2>&1
 # refused WHAT TEXT LINES…: of [mount /p] with these lines, by --check and by mounting.
 refused()
 {
@@ -182,7 +202,7 @@ refused "a directory as host" "irectory" "vfs = lines" "host = src"
 refused "an empty file" "no file system type recognises it" "device = /k"
 refused "garbage" "no file system type recognises it" "host = garbage"
 refused "zeros" "no file system type recognises it" "host = zeros"
-refused "what there is no module for" "it is swap, for which there is no module" "host = xfs.img"
+refused "what there is no module for" "it is swap, for which there is no module" "host = swap"
 refused "a partition that is not there" "partition" "host = garbage" "partition = 7"
 refused "a range beyond the end" "text" "vfs = lines" "host = text" "begin = 1M"
 refused "options that the type has not" 'option "colour"' "vfs = rumpfs" "options = colour=red"
@@ -205,85 +225,78 @@ cat >"$W/r.conf" <<'X'
 [dir /d]
 X
 rf_mount "$W/r.conf" "$M"
-cp "$W/all.conf" "$W/r.conf" # also: modules are loaded behind the filter of system calls
-sed -i '/^\[file/,/^\[dir/d; /whiteout/d' "$W/r.conf"
-rf_reload "$M" "a reload mounts" test -e "$M/n2/1"
+# Also: modules are loaded behind the filter of system calls.
+sed '/^\[file/,/^\[dir/d; /whiteout/d' "$W/all.conf" >"$W/r.conf"
+reloads "a reload mounts" test -e "$M/n2/1"
 same "in the order of what needs what" "$(cat "$M/n2/1" "$M/covered/by/1")" "$(printf 'three\none')"
-log_says "$M" "it is told" 'images mounted: 6, unmounted: 0'
+logged "it is told" 'images mounted: 6, unmounted: 0'
 check "something in the tree in memory" sh -c "echo kept >$M/mem/file"
 
 # Nothing happens to what stays as it is.
 exec 5<"$M/n1/1" 6<"$M/mem/file"
 sed -i 's/uid = 12/uid = 22/' "$W/r.conf"
 uid_of() { [ "$(stat -c %u "$M/covered/by/1")" = "$1" ]; }
-rf_reload "$M" "a change of one image" uid_of 22
-same "others are not touched" "$(cat <&5 <&6) $(cat "$M/mem/file")" "one kept"
-log_says "$M" "it is told" 'images mounted: 1, unmounted: 1'
+reloads "a change of one image" uid_of 22
+same "others are not touched" "$(cat <&5; cat <&6; cat "$M/mem/file")" "$(printf 'one\nkept\nkept')"
+logged "it is told" 'images mounted: 1, unmounted: 1'
+exec 5<&- 6<&-
 
 # One that is in use keeps all as it was.
 cp "$W/r.conf" "$W/good.conf"
 exec 5<"$M/n1/1"
-printf '[etfs /deep/er/key]\nhost = text\n[etfs /new]\nhost = src\n[etfs /over/sub/src]\nhost = src\n' >"$W/r.conf"
-kill -HUP "${RF_PID[$M]}"
-log_says "$M" "an open file keeps its image" 'image at /n1: it cannot be unmounted: files are open'
-log_says "$M" "nothing has changed" 'was not reloaded; nothing has changed'
+cat >"$W/r.conf" <<'X'
+[etfs /deep/er/key]
+host = text
+[etfs /new]
+host = src
+[etfs /over/sub/src]
+host = src
+X
+refuses "an open file keeps its image" 'image at /n1: it cannot be unmounted: files are open'
 same "what had been unmounted is back" \
     "$(cat "$M/n2/1" "$M/covered/by/1" "$M/over/sub/src/file")" "$(printf 'three\none\nhost')"
 check "nothing new is there" test ! -e "$M/new"
 same "the open file goes on" "$(cat <&5)" one
-exec 5<&- 6<&-
-rf_reload "$M" "closed, it goes" test -e "$M/new/file"
+exec 5<&-
+reloads "closed, it goes" test -e "$M/new/file"
 check "all of them" test ! -e "$M/n2" -a ! -e "$M/mem" -a ! -e "$M/covered"
 same "what lay on one is on what is below" "$(cat "$M/over/sub/src/file")" host
 check "and that alone" test ! -e "$M/over/1"
 
 # A key that an image lies on.
 cp "$W/good.conf" "$W/r.conf"
-rf_reload "$M" "they are mounted again" test -e "$M/n2/1"
-: >"${RF_LOG[$M]}"
-sed -i '/deep/,+1d; /^\[mount .n1/,/^vfs/d' "$W/r.conf"
-printf '[mount /n1]\nvfs = lines\ndevice = /deep/er/key\n' >>"$W/r.conf"
-kill -HUP "${RF_PID[$M]}"
-log_says "$M" "an image's device must be there" '\[mount /n1\]: .*No such file'
-: >"${RF_LOG[$M]}"
-sed '/^host = text$/s/text/lines.txt/' "$W/good.conf" | awk '/^\[mount .over/ { skip = 1 } { print }' >"$W/r.conf"
-kill -HUP "${RF_PID[$M]}"
-log_says "$M" "a key cannot change below an image that stays" \
+reloads "they are mounted again" test -e "$M/n2/1"
+awk '/^\[etfs .deep/ { n = 2 } n-- > 0 { next } 1' "$W/good.conf" >"$W/r.conf"
+refuses "a key cannot go below an image that stays" \
     'key /deep/er/key: cannot be removed: an image is mounted from it'
-log_says "$M" "nothing has changed" 'was not reloaded; nothing has changed'
+awk '/^\[etfs .deep/ { n = 2 } n-- > 0 { sub("text", "lines.txt") } 1' "$W/good.conf" >"$W/r.conf"
+refuses "nor change" 'key /deep/er/key: cannot be removed: an image is mounted from it'
 same "it is as it was" "$(cat "$M/n2/1" "$M/over/1" "$M/covered/by/1")" "$(printf 'three\none\none')"
-: >"${RF_LOG[$M]}"
-sed '/^\[mount .n[12]/,/^device/d; /^\[etfs .deep/,/^host/d' "$W/good.conf" >"$W/r.conf"
-rf_reload "$M" "they may go together" test ! -e "$M/deep"
+awk '/^\[(mount .n[12]|etfs .deep)/ { n = 3 } /^\[etfs .deep/ { n = 2 } n-- > 0 { next } 1' \
+    "$W/good.conf" >"$W/less.conf"
+cp "$W/less.conf" "$W/r.conf"
+reloads "they may go together" test ! -e "$M/deep"
 check "both" test ! -e "$M/n1" -a ! -e "$M/n2"
 same "the rest stays" "$(cat "$M/over/1")" one
 
-# What is refused in the middle is put back.
-: >"${RF_LOG[$M]}"
+# What is refused is refused before anything is touched …
 {
-	sed '/^\[mount .over/,/^host/d' "$W/r.conf"
+	awk '/^\[mount .over/ { n = 3 } n-- > 0 { next } 1' "$W/less.conf"
 	printf '[mount /new2]\nvfs = lines\nhost = text\n[mount /x]\nhost = garbage\n'
-} >"$W/r2.conf"
-cp "$W/r2.conf" "$W/r.conf"
-kill -HUP "${RF_PID[$M]}"
-log_says "$M" "one that is refused" '\[mount /x\]: .*no file system type recognises it'
-log_says "$M" "nothing has changed" 'was not reloaded; nothing has changed'
+} >"$W/r.conf"
+refuses "one that is refused" '\[mount /x\]: .*no file system type recognises it'
 check "neither new nor gone" test -e "$M/over/1" -a ! -e "$M/new2"
-# The trial cannot see what is in an image that runs; the reload itself does.
-: >"${RF_LOG[$M]}"
-sed '/^\[mount .n2/,/^device/d' "$W/good.conf" >"$W/r.conf"
-rf_reload "$M" "one of two" test -e "$M/n1/3"
-: >"${RF_LOG[$M]}"
+# … and what cannot be tried, because it is in an image that runs, is put back.
+cp "$W/good.conf" "$W/r.conf"
+reloads "they are mounted again" test -e "$M/n2/1"
 {
-	sed '/^\[mount .n2/,/^device/d' "$W/good.conf"
+	awk '/^\[mount .(over|n2)/ { n = 3 } n-- > 0 { next } 1' "$W/good.conf"
 	printf '[mount /new2]\nvfs = lines\nhost = text\n[mount /x/y]\nvfs = lines\ndevice = /n1/4\n'
 } >"$W/r.conf"
-kill -HUP "${RF_PID[$M]}"
-log_says "$M" "one that is refused at last" '\[mount /x/y\]: .*No such file'
-log_says "$M" "nothing has changed" 'was not reloaded; nothing has changed'
-check "neither new nor gone" test -e "$M/n1/1" -a ! -e "$M/new2"
+refuses "one that is refused at last" '\[mount /x/y\]: .*No such file'
+check "neither new nor gone" test -e "$M/over/1" -a -e "$M/n2/1" -a ! -e "$M/new2"
 sed -i 's,/n1/4,/n1/3,' "$W/r.conf"
-rf_reload "$M" "an image in one that runs" test -e "$M/x/y/1"
+reloads "an image in one that runs" test -e "$M/x/y/1"
 rf_umount "$M"
 
 ### With a file open, by force.
