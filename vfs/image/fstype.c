@@ -257,12 +257,30 @@ fstype_load_dir(const char *dir)
 	return loaded;
 }
 
+/* Where the library itself lies, as long as it is not installed. */
+static const char *
+own_dir(void)
+{
+	static char dir[PATH_MAX];
+	Dl_info di;
+	char *slash;
+
+	if (!dladdr((const void *)&types, &di) || !di.dli_fname ||
+	    snprintf(dir, sizeof(dir), "%s", di.dli_fname) >= (int)sizeof(dir) ||
+	    !(slash = strrchr(dir, '/')))
+		return UKFS_MODULE_DIR;
+	*slash = '\0';
+	return dir;
+}
+
 const char *
 fstype_dir(void)
 {
 	const char *dir = secure_getenv("UKFS_MODULES");
 
-	return dir && dir[0] ? dir : UKFS_MODULE_DIR;
+	if (dir && dir[0])
+		return dir;
+	return access(UKFS_MODULE_DIR, F_OK) == 0 ? UKFS_MODULE_DIR : own_dir();
 }
 
 static void
