@@ -381,7 +381,8 @@ may_enter(struct trip *t, const char *from, const struct stat *st)
 		return false;
 	}
 	if (t->t_made && same_file(c, st, &t->t_first)) {
-		copy_bad(c, c->c_src, from, "cannot copy into itself", -EINVAL);
+		AUTO_FREE char *path = place_name(c->c_src, from);
+		c->c_rc = badf("%s is not copied into itself", qm(path));
 		return false;
 	}
 	if (is_above(t->t_top, st) ||

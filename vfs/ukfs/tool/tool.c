@@ -54,6 +54,24 @@ mount_arg(void)
 	    "partition=%s%s%s", target.tg_partition, o ? "," : "", o ? o : "");
 }
 
+/* The library's sentence without what only it knows of: where the image is mounted. */
+static void
+say_why(const char *why)
+{
+	static const char mount[] = "mount /image from ", at[] = "/image: ";
+	size_t n = strlen(target.tg_image);
+
+	if (strncmp(why, mount, sizeof(mount) - 1) == 0)
+		why += sizeof(mount) - 1;
+	if (strncmp(why, target.tg_image, n) == 0 && strncmp(why + n, ": ", 2) == 0)
+		why += n + 2;
+	if (strncmp(why, at, sizeof(at) - 1) == 0)
+		why += sizeof(at) - 1;
+	if (strncmp(why, target.tg_image, n) == 0 && strncmp(why + n, ": ", 2) == 0)
+		why += n + 2;
+	badf("%s: %s", qm(target.tg_name), why);
+}
+
 static int
 mount_now(bool writing)
 {
@@ -69,7 +87,7 @@ mount_now(bool writing)
 		if (writing)
 			catch_signals(false);
 		if (*why)
-			badf("%s", why);
+			say_why(why);
 		else
 			bad(target.tg_name, err);
 		if (err == ENODEV && table_there())
@@ -78,7 +96,7 @@ mount_now(bool writing)
 		return RC_MOUNT;
 	}
 	if (*why)
-		badf("%s", why);
+		say_why(why);
 	writable = writing;
 	img_mounted();
 	owner_forget();
