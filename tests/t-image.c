@@ -4,7 +4,6 @@
  * Beside the example module there are types of the test's own, one that writes and one that
  * fails as it is told.  In checked builds the end of each case aborts if a vnode is left.
  */
-#include "tests/t-tmp.h"
 #include "tests/t-ukfs.h"
 #include "tests/t-vfs.h"
 #include "vfs/image/fstype.h"
@@ -82,6 +81,16 @@ mount_at(struct place *p, const char *type, const char *at)
 	return im;
 }
 
+static int
+unmount(struct place *p, struct image *im, bool force)
+{
+	bool gone;
+	int r = image_unmount(&p->w.v, im, force, &gone);
+
+	CHECK(gone || r < 0);
+	return r;
+}
+
 static const char *
 text_at(struct place *p, const char *path)
 {
@@ -127,28 +136,47 @@ static struct {
 	bool writable;
 } told;
 
-/* Nodes of rumpfs do not know of the device, so it is closed when the image has gone. */
 static struct {
-	struct vnode *root;
+	struct mount *mount;
 	struct device *dev;
 } keeps[4];
+
+static unsigned
+keeps_of(const struct mount *mp)
+{
+	unsigned i = 0;
+
+	while (keeps[i].mount != mp)
+		i++;
+	return i;
+}
+
+static void
+keep_free(struct mount *mp)
+{
+	unsigned i = keeps_of(mp);
+
+	device_close(keeps[i].dev);
+	keeps[i].mount = NULL;
+	free(mp);
+}
 
 static int
 keep_mount(struct fsmount *m, struct vnode **ret_root)
 {
 	struct rumpfs_opts ro = {0, 0, 0755, m->fm_uid, m->fm_gid};
-	int r = told.mount, i = 0;
+	int r = told.mount;
+	unsigned i = keeps_of(NULL);
 
 	if (r < 0) {
 		snprintf(m->fm_why, sizeof(m->fm_why), "as it was told");
 		return r;
 	}
-	while (keeps[i].root)
-		i++;
 	r = rumpfs_new(m->fm_vfs, &ro, ret_root);
 	if (r < 0)
 		return r;
-	keeps[i].root = *ret_root;
+	(*ret_root)->v_mount->mnt_free = keep_free;
+	keeps[i].mount = (*ret_root)->v_mount;
 	keeps[i].dev = m->fm_dev;
 	told.mounts++;
 	told.writable = device_writable(m->fm_dev);
@@ -162,15 +190,13 @@ keep_mount(struct fsmount *m, struct vnode **ret_root)
 static int
 keep_unmount(struct vnode *root)
 {
-	int i = 0, r = 0;
+	unsigned i = keeps_of(root->v_mount);
+	int r = 0;
 
-	while (keeps[i].root != root)
-		i++;
 	if (device_writable(keeps[i].dev))
 		r = device_write(keeps[i].dev, "END", 3, 0);
 	CHECK_EQ(r, 0);
 	rumpfs_empty(root);
-	keeps[i].root = NULL;
 	told.unmounts++;
 	return told.unmount;
 }
@@ -188,22 +214,6 @@ tell(void)
 {
 	(void)fstype_register(&keep_type); /* -EEXIST: done before */
 	memset(&told, 0, sizeof(told));
-}
-
-static int
-unmount(struct place *p, struct image *im, bool force)
-{
-	bool gone;
-	int r = image_unmount(&p->w.v, im, force, &gone);
-
-	CHECK(gone || r < 0);
-	for (size_t i = 0; i < sizeof(keeps) / sizeof(keeps[0]); i++) {
-		if (!keeps[i].root) {
-			device_close(keeps[i].dev);
-			keeps[i].dev = NULL;
-		}
-	}
-	return r;
 }
 
 TEST(the_lines_of_a_host_file)
@@ -470,7 +480,9 @@ TEST(what_the_type_refuses_can_be_tried_again)
 	CHECK_EQ(p_make(&p->w, "/a/x", VREG), -EROFS);
 	/* It has been unmounted although there is something to say of it. */
 	told.unmount = -EIO;
-	CHECK_EQ(unmount(p, a, false), -EIO);
+	bool gone;
+	CHECK_EQ(image_unmount(&p->w.v, a, false, &gone), -EIO);
+	CHECK(gone);
 	CHECK(!p_exists(&p->w, "/a"));
 }
 
