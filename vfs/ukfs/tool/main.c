@@ -131,20 +131,23 @@ const struct command *const commands[] = {&cmd_cat, &cmd_cd, &cmd_chmod, &cmd_ch
 void
 target_set(const char *arg)
 {
-	const char *colon = strrchr(arg, ':');
 	struct stat st;
 
 	target.tg_name = xstrdup(arg);
-	if (colon && colon != arg && colon[1] && stat(arg, &st) < 0) {
-		char *image = strndup(arg, (size_t)(colon - arg));
-		if (image && stat(image, &st) == 0) {
-			target.tg_image = image;
-			target.tg_partition = xstrdup(colon + 1);
+	target.tg_image = xstrdup(arg);
+	if (stat(arg, &st) == 0)
+		return;
+	/* Labels may have colons in them, too: the longest name of a file that is there. */
+	for (size_t n = strlen(arg); n-- > 1;) {
+		if (arg[n] != ':' || !arg[n + 1])
+			continue;
+		target.tg_image[n] = '\0';
+		if (stat(target.tg_image, &st) == 0) {
+			target.tg_partition = xstrdup(arg + n + 1);
 			return;
 		}
-		free(image);
+		target.tg_image[n] = ':';
 	}
-	target.tg_image = xstrdup(arg);
 }
 
 /* "ro" and "rw" are ours, "partition=" is kept apart for the table; the others go on. */

@@ -75,6 +75,8 @@ bool tool_interrupted(void);
 int table_show(void);
 /* Has the image a partition table, though none was asked for? */
 bool table_there(void);
+/* The number of the partition that was asked for; or -1, and it has been said. */
+int table_number(void);
 
 /* Commands from standard input (script.c). */
 int script_run(void);
