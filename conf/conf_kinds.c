@@ -216,7 +216,8 @@ finish_mount(struct conf_parse *p)
 	struct conf *c = p->cp_conf;
 
 	finish_mount_device(p, m);
-	finish_range(p, M_BEGIN, M_SIZE, M_PARTITION, m->cm_begin, m->cm_size);
+	if (given(s, M_HOST))
+		finish_range(p, M_BEGIN, M_SIZE, M_PARTITION, m->cm_begin, m->cm_size);
 	if (m->cm_path && !s->se_repeated) {
 		c->c_mounts = grow(c->c_mounts, c->c_nmounts, sizeof(*m));
 		c->c_mounts[c->c_nmounts++] = *m;

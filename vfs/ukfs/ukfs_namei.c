@@ -174,9 +174,12 @@ step(struct walker *wk, struct walk *w)
 	bool last;
 	int r;
 
-	if (len == 0) /* nothing but slashes: "/", or a link to it */
+	/* Nothing but slashes: "/", or a link to it. */
+	if (len == 0 && at_end(wk))
 		return finish(wk, w, LAST_ROOT,
 		    wk->wk_flags & WALK_PARENT ? NULL : vn_ref(wk->wk_at));
+	if (len == 0)
+		return 1;
 	if (wk->wk_at->v_type != VDIR)
 		return -ENOTDIR;
 	if (len > NAME_LEN_MAX)
