@@ -337,6 +337,12 @@ tell_device(const struct image *im)
 		v->vfs_notify->inode(v->vfs_notify_arg, im->im_devvp);
 }
 
+static bool
+is_busy(const struct image *im)
+{
+	return atomic_load(&im->im_root->v_mount->mnt_nopen) > 0;
+}
+
 /* The root, the file system behind it, the device. */
 static int
 end_image(struct image *im)
@@ -346,8 +352,9 @@ end_image(struct image *im)
 	if (im->im_root) {
 		if (im->im_type->ft_unmount)
 			r = im->im_type->ft_unmount(im->im_root);
-		/* Somebody may have vnodes of it; the device is free for all that. */
-		device_shut(im->im_dev);
+		/* Somebody may have vnodes of it; the device is free for all that.  Where
+		 * files are open, one may have been lent a window just now. */
+		device_shut(im->im_dev, is_busy(im));
 		vn_unref(im->im_root);
 	}
 	return r;
@@ -415,12 +422,6 @@ put:
 free:
 	free(im);
 	return r;
-}
-
-static bool
-is_busy(const struct image *im)
-{
-	return atomic_load(&im->im_root->v_mount->mnt_nopen) > 0;
 }
 
 int
