@@ -2,7 +2,7 @@
  * The configuration as a whole: made with its defaults, filled from a file and its
  * drop-ins or from -k, freed.
  *
- * Data: plain structs in two arrays.  Paths and other values are owned by the struct that
+ * Data: plain structs in three arrays.  Paths and other values are owned by the struct that
  * has them; file and section names are shared by many and owned by struct conf_own.
  * Life: conf_load() makes one, conf_add_key() adds to it, conf_free() ends it.  Nothing
  * is locked; a conf belongs to one thread at a time.  Limits: a file of 64 MiB.
@@ -55,6 +55,17 @@ conf_node_done(struct conf_node *n)
 }
 
 void
+conf_mount_done(struct conf_mount *m)
+{
+	g_free(m->cm_path);
+	g_free(m->cm_vfs);
+	g_free(m->cm_device);
+	g_free(m->cm_host);
+	g_free(m->cm_partition);
+	g_free(m->cm_options);
+}
+
+void
 conf_free(struct conf *c)
 {
 	struct conf_own *own;
@@ -65,6 +76,9 @@ conf_free(struct conf *c)
 		conf_node_done(&c->c_nodes[i]);
 	for (size_t i = 0; i < c->c_netfs; i++)
 		conf_etfs_done(&c->c_etfs[i]);
+	for (size_t i = 0; i < c->c_nmounts; i++)
+		conf_mount_done(&c->c_mounts[i]);
+	g_free(c->c_mounts);
 	g_free(c->c_nodes);
 	g_free(c->c_etfs);
 	g_free(c->c_mountpoint);

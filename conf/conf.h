@@ -83,6 +83,22 @@ struct conf_node {
 	uint32_t cn_major, cn_minor;
 };
 
+/* [mount]: an image file system */
+struct conf_mount {
+	struct conf_where cm_where;
+	char *cm_path;
+	char *cm_vfs; /* or NULL: found out */
+	/* One of the two; none for what lies on no device. */
+	char *cm_device;            /* a path of the tree, as cm_path */
+	char *cm_host;              /* absolute, with a range: */
+	uint64_t cm_begin, cm_size; /* bytes; CONF_SIZE_END */
+	char *cm_partition;         /* or NULL */
+	char *cm_options;           /* or NULL */
+	bool cm_no_lock, cm_rdonly;
+	bool cm_set_uid, cm_set_gid; /* else the owner of the root */
+	uint32_t cm_uid, cm_gid;
+};
+
 struct conf {
 	/* [daemon] */
 	char *c_mountpoint; /* absolute, or NULL */
@@ -105,6 +121,8 @@ struct conf {
 	size_t c_nnodes;
 	struct conf_etfs *c_etfs; /* in the order of the files */
 	size_t c_netfs;
+	struct conf_mount *c_mounts; /* in the order of the files */
+	size_t c_nmounts;
 	void *c_strings; /* conf.c's own */
 };
 
@@ -127,8 +145,22 @@ bool conf_add_key(
     struct conf *c, const char *text, unsigned line, struct conf_errors *errs);
 
 /* Checks what only the whole shows: one path declared twice, a path below something that
- * is not a directory.  conf_load() has done it; call it again after conf_add_key(). */
+ * is not a directory, mounts that need one another.  conf_load() has done it; call it again after conf_add_key(). */
 bool conf_check(const struct conf *c, struct conf_errors *errs);
+
+/* What is declared at a path: one of the three. */
+struct conf_item {
+	const struct conf_where *ci_where;
+	const char *ci_path;
+	const struct conf_node *ci_node;
+	const struct conf_etfs *ci_key;
+	const struct conf_mount *ci_mount;
+};
+/* All that c declares, in the order in which it is to be made: by depth, so that what is
+ * above is there first, and within one as in the files; but before a mount all that is
+ * declared at or above its device's path.  For conf_order_free(). */
+struct conf_item *conf_order(const struct conf *c, size_t *ret_n);
+void conf_order_free(struct conf_item *items);
 
 /* A size: a number with an optional K, M, G, T (powers of 1024) or s (512-byte sectors).
  * False: not one, or over 2^63-1. */

@@ -28,7 +28,8 @@ entry_order(const void *pa, const void *pb)
 static struct entry *
 entries_new(const struct conf *c, size_t *ret_n)
 {
-	struct entry *all = g_new(struct entry, c->c_nnodes + c->c_netfs + 1), *e = all;
+	size_t max = c->c_nnodes + c->c_netfs + c->c_nmounts;
+	struct entry *all = g_new(struct entry, max + 1), *e = all;
 
 	for (size_t i = 0; i < c->c_nnodes; i++) {
 		const struct conf_node *n = &c->c_nodes[i];
@@ -38,6 +39,10 @@ entries_new(const struct conf *c, size_t *ret_n)
 		const struct conf_etfs *k = &c->c_etfs[i];
 		*e++ = (struct entry){&k->ce_where, k->ce_path,
 		    k->ce_type == CT_REG || k->ce_type == CT_BLK || k->ce_type == CT_CHR};
+	}
+	for (size_t i = 0; i < c->c_nmounts; i++) {
+		const struct conf_mount *m = &c->c_mounts[i];
+		*e++ = (struct entry){&m->cm_where, m->cm_path, false};
 	}
 	*ret_n = (size_t)(e - all);
 	qsort(all, *ret_n, sizeof(*all), entry_order);
@@ -103,6 +108,7 @@ conf_check_into(const struct conf *c, struct conf_diags *d)
 			entry_error(d, &all[i], "the path is below", leaf,
 			    "a directory above it");
 	}
+	conf_order_free(conf_order_into(c, d, &n));
 }
 
 bool

@@ -8,6 +8,7 @@
  *   conf_value.c    one value: words, numbers, sizes, users
  *   conf_path.c     one path: of the tree, or of the host
  *   conf_check.c    what only the whole shows
+ *   conf_order.c    what is to be made before what
  *   conf_diag.c     errors: collected, put in order, handed over; suggestions
  *
  * A reading has one thread and no locks.
@@ -109,10 +110,11 @@ struct conf_key {
 	uint64_t k_max;                  /* conf_set_number */
 };
 /* A kind of section (conf_kinds.c). */
-#define CONF_KEYS_MAX  16
-#define CONF_NKINDS    8
-#define CONF_KIND_ETFS (&conf_kinds[CONF_NKINDS - 1])
-#define K_PATH         0 /* the place of "path" among the keys of a section with a path */
+#define CONF_KEYS_MAX   16
+#define CONF_NKINDS     9
+#define CONF_KIND_ETFS  (&conf_kinds[CONF_NKINDS - 2])
+#define CONF_KIND_MOUNT (&conf_kinds[CONF_NKINDS - 1])
+#define K_PATH          0 /* the place of "path" among the keys of a section with a path */
 struct conf_kinddef {
 	const char *s_name; /* first: conf_nearest(), conf_list() */
 	bool s_has_path;    /* "[NAME PATH]"; then key 0 is "path" */
@@ -134,6 +136,7 @@ struct conf_section {
 	union {
 		struct conf_node u_node;
 		struct conf_etfs u_etfs;
+		struct conf_mount u_mount;
 	} se_u;
 };
 
@@ -183,8 +186,12 @@ char *conf_path_host(const char *base, const char *text);
 /* Frees what the struct owns. */
 void conf_etfs_done(struct conf_etfs *e);
 void conf_node_done(struct conf_node *n);
+void conf_mount_done(struct conf_mount *m);
 
 void conf_check_into(const struct conf *c, struct conf_diags *d);
+/* conf_order(), and with d the errors of mounts that need one another. */
+struct conf_item *conf_order_into(
+    const struct conf *c, struct conf_diags *d, size_t *ret_n);
 
 static inline const struct conf_file *
 conf_file_of(const struct conf_where *w)

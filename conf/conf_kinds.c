@@ -23,6 +23,13 @@
 #define E_SYMLINKS  10
 #define E_SPECIAL   11
 #define E_WATCH     12
+#define M_VFS       1
+#define M_DEVICE    2
+#define M_HOST      3
+#define M_BEGIN     4
+#define M_SIZE      5
+#define M_PARTITION 6
+#define M_LOCK      7
 
 /* For the tables that follow. */
 #define AT(type, field)   offsetof(struct type, field), sizeof(((struct type *)0)->field)
@@ -133,8 +140,24 @@ finish_etfs_type(struct conf_parse *p, const struct conf_etfs *e)
 		    "the root of the mount is a directory, expected dir or dir-subdirs");
 }
 
-/* Whether the range is within the host object is etfs's to say; here only what no object
- * could satisfy is refused. */
+/* Begin, size and partition of a host file.  Whether the range is within the host object is
+ * etfs's to say; here only what no object could satisfy is refused. */
+static void
+finish_range(struct conf_parse *p, int k_begin, int k_size, int k_partition,
+    uint64_t begin, uint64_t size)
+{
+	const struct conf_section *s = p->cp_section;
+
+	for (int k = k_begin; k <= k_size && given(s, k_partition); k++) {
+		if (given(s, k))
+			conf_section_error(p, k,
+			    "the partition says it already, expected only one of partition and begin, size");
+	}
+	if (size != CONF_SIZE_END && begin > INT64_MAX - size)
+		conf_section_error(p, k_size,
+		    "begin + size is too large, expected at most 2^63-1 bytes");
+}
+
 static void
 finish_etfs(struct conf_parse *p)
 {
@@ -145,19 +168,60 @@ finish_etfs(struct conf_parse *p)
 	if (conf_section_missing(s, E_HOST))
 		conf_section_error(
 		    p, E_HOST, "missing, expected the path of a host file or directory");
-	for (int k = E_BEGIN; k <= E_SIZE && given(s, E_PARTITION); k++) {
-		if (given(s, k))
-			conf_section_error(p, k,
-			    "the partition says it already, expected only one of partition and begin, size");
-	}
 	finish_etfs_type(p, e);
-	if (e->ce_size != CONF_SIZE_END && e->ce_begin > INT64_MAX - e->ce_size)
-		conf_section_error(p, E_SIZE,
-		    "begin + size is too large, expected at most 2^63-1 bytes");
+	finish_range(p, E_BEGIN, E_SIZE, E_PARTITION, e->ce_begin, e->ce_size);
 	if (e->ce_path && !s->se_repeated) {
 		c->c_etfs = grow(c->c_etfs, c->c_netfs, sizeof(*e));
 		c->c_etfs[c->c_netfs++] = *e;
 		*e = (struct conf_etfs){0};
+	}
+}
+
+/* Where the image of a mount is: in the tree, on the host, or nowhere. */
+static void
+finish_mount_device(struct conf_parse *p, const struct conf_mount *m)
+{
+	const struct conf_section *s = p->cp_section;
+	bool device = !conf_section_missing(s, M_DEVICE);
+	bool host = !conf_section_missing(s, M_HOST);
+	bool memory = m->cm_vfs && strcmp(m->cm_vfs, "rumpfs") == 0;
+
+	for (int k = M_DEVICE; k <= M_HOST && memory; k++) {
+		if (given(s, k))
+			conf_section_error(
+			    p, k, "a tree in memory lies on no device, expected none");
+	}
+	if (given(s, M_DEVICE) && given(s, M_HOST) && !memory) {
+		bool first = s->se_key_line[M_DEVICE] < s->se_key_line[M_HOST];
+		conf_section_error(p, first ? M_HOST : M_DEVICE,
+		    "%s is given too, expected only one of them",
+		    first ? "device" : "host");
+	}
+	/* With a type that could not be read nothing can be said of it. */
+	if (!device && !host && !memory && (m->cm_vfs || !given(s, M_VFS)))
+		conf_section_error(p, -1,
+		    "no device, expected device = a path of this mount or host = a host file");
+	for (int k = M_BEGIN; k <= M_LOCK && !host; k++) {
+		if (given(s, k))
+			conf_section_error(
+			    p, k, "only for a host file, expected host with it");
+	}
+}
+
+static void
+finish_mount(struct conf_parse *p)
+{
+	struct conf_section *s = p->cp_section;
+	struct conf_mount *m = &s->se_u.u_mount;
+	struct conf *c = p->cp_conf;
+
+	finish_mount_device(p, m);
+	if (given(s, M_HOST))
+		finish_range(p, M_BEGIN, M_SIZE, M_PARTITION, m->cm_begin, m->cm_size);
+	if (m->cm_path && !s->se_repeated) {
+		c->c_mounts = grow(c->c_mounts, c->c_nmounts, sizeof(*m));
+		c->c_mounts[c->c_nmounts++] = *m;
+		*m = (struct conf_mount){0};
 	}
 }
 
@@ -251,6 +315,25 @@ static const struct conf_key etfs_keys[] = {
 };
 _Static_assert(G_N_ELEMENTS(etfs_keys) <= CONF_KEYS_MAX, "se_key_line is too small");
 
+#define MOUNT(field) AT(conf_mount, field)
+static const struct conf_key mount_keys[] = {
+    [K_PATH] = {"path", conf_set_path, MOUNT(cm_path)},
+    [M_VFS] = {"vfs", conf_set_text, MOUNT(cm_vfs),
+	.k_what = "a file system type, or auto"},
+    [M_DEVICE] = {"device", conf_set_path, MOUNT(cm_device)},
+    [M_HOST] = {"host", conf_set_host, MOUNT(cm_host)},
+    [M_BEGIN] = {"begin", conf_set_size, MOUNT(cm_begin)},
+    [M_SIZE] = {"size", conf_set_size_end, MOUNT(cm_size)},
+    [M_PARTITION] = {"partition", conf_set_text, MOUNT(cm_partition),
+	.k_what = "a number, PARTLABEL or PARTUUID"},
+    [M_LOCK] = {"lock", conf_set_word, MOUNT(cm_no_lock), 0, no_yes, "a boolean"},
+    {"access", conf_set_word, MOUNT(cm_rdonly), 0, rw_ro, "an access"},
+    {"options", conf_set_text, MOUNT(cm_options),
+	.k_what = "options of the file system type"},
+    {"uid", conf_set_uid, MOUNT(cm_uid), FLAG(conf_mount, cm_set_uid)},
+    {"gid", conf_set_gid, MOUNT(cm_gid), FLAG(conf_mount, cm_set_gid)},
+};
+
 #define KEYS(t) t, G_N_ELEMENTS(t)
 const struct conf_kinddef conf_kinds[CONF_NKINDS] = {
     {"daemon", false, 0, KEYS(daemon_keys), NULL},
@@ -261,4 +344,5 @@ const struct conf_kinddef conf_kinds[CONF_NKINDS] = {
     {"node", true, CK_NODE, KEYS(node_keys), finish_node},
     {"whiteout", true, CK_WHITEOUT, KEYS(whiteout_keys), finish_node},
     {"etfs", true, 0, KEYS(etfs_keys), finish_etfs},
+    {"mount", true, 0, KEYS(mount_keys), finish_mount},
 };

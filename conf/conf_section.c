@@ -39,6 +39,11 @@ section_target(struct conf_parse *p, struct conf_section *s)
 		    (struct conf_etfs){.ce_where = where, .ce_size = CONF_SIZE_END};
 		s->se_obj = &s->se_u.u_etfs;
 		s->se_path = &s->se_u.u_etfs.ce_path;
+	} else if (s->se_kind == CONF_KIND_MOUNT) {
+		s->se_u.u_mount =
+		    (struct conf_mount){.cm_where = where, .cm_size = CONF_SIZE_END};
+		s->se_obj = &s->se_u.u_mount;
+		s->se_path = &s->se_u.u_mount.cm_path;
 	} else if (s->se_kind->s_has_path) {
 		s->se_u.u_node = (struct conf_node){.cn_where = where};
 		s->se_obj = &s->se_u.u_node;
@@ -83,7 +88,7 @@ find_kind(struct conf_parse *p, const char *word)
 	else
 		conf_section_error(p, -1,
 		    "%s is not a kind of section, expected daemon or rumpfs, "
-		    "or dir, file, symlink, node, whiteout or etfs and a path",
+		    "or dir, file, symlink, node, whiteout, etfs or mount and a path",
 		    q);
 	return NULL;
 }
@@ -233,6 +238,8 @@ conf_section_end(struct conf_parse *p)
 	/* What did not join the conf. */
 	if (s->se_kind == CONF_KIND_ETFS)
 		conf_etfs_done(&s->se_u.u_etfs);
+	else if (s->se_kind == CONF_KIND_MOUNT)
+		conf_mount_done(&s->se_u.u_mount);
 	else if (s->se_kind && s->se_kind->s_has_path)
 		conf_node_done(&s->se_u.u_node);
 	g_free(s);

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "daemon/images.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "vfs/namei.h"
@@ -47,16 +48,15 @@ apply_load(const struct options *o, const char *file)
 	return c;
 }
 
-/* "FILE:LINE: [section]: text" */
-static void
-complain(const struct conf_where *w, const char *text)
+void
+apply_complain(const struct conf_where *w, int level, const char *text)
 {
 	char *line = NULL;
 
 	if (asprintf(&line, "%s:%u: [%s]: %s", w->cw_file, w->cw_line, w->cw_section,
 		text) < 0)
 		line = NULL;
-	log_text(LOG_ERR, line ? line : text);
+	log_text(level, line ? line : text);
 	free(line);
 }
 
@@ -125,7 +125,8 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	int r = etfs_register_spec(e, &spec, &why);
 
 	if (r < 0)
-		complain(&ce->ce_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+		apply_complain(
+		    &ce->ce_where, LOG_ERR, why.ew_text[0] ? why.ew_text : strerror(-r));
 	return r;
 }
 
@@ -278,8 +279,8 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 	if (r == 0 && cn->cn_host_copy) {
 		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
 		if (r < 0) {
-			complain(
-			    &cn->cn_where, why.ew_text[0] ? why.ew_text : strerror(-r));
+			apply_complain(&cn->cn_where, LOG_ERR,
+			    why.ew_text[0] ? why.ew_text : strerror(-r));
 			return EXIT_OBJECT;
 		}
 	} else if (r == 0 && cn->cn_content) {
@@ -289,7 +290,7 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 		r = set_owner(vp, cn, cr);
 	if (r == 0)
 		return 0;
-	complain(&cn->cn_where,
+	apply_complain(&cn->cn_where, LOG_ERR,
 	    r == -ENOTDIR  ? "a component of the path is not a directory"
 	    : r == -ENOSPC ? "no room in the in-memory tree ([rumpfs] size, inodes)"
 			   : strerror(-r));
@@ -298,73 +299,34 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 
 /* All of it. */
 
-struct item {
-	const char *path;
-	unsigned depth;
-	size_t order;
-	const struct conf_node *node; /* one of the two */
-	const struct conf_etfs *key;
-};
-
-static unsigned
-path_depth(const char *path)
-{
-	unsigned n = 0;
-
-	for (; *path; path++)
-		n += path[0] == '/' && path[1];
-	return n;
-}
-
-static int
-by_depth(const void *a, const void *b)
-{
-	const struct item *x = a, *y = b;
-
-	if (x->depth != y->depth)
-		return x->depth < y->depth ? -1 : 1;
-	return (x->order > y->order) - (x->order < y->order);
-}
-
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
 apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 {
-	size_t n = c->c_nnodes + c->c_netfs, k = 0;
-	struct item *items = calloc(n + 1, sizeof(*items));
+	struct conf_item *items;
 	int worst = 0;
+	size_t n;
 
-	if (!items) {
-		log_msg(LOG_ERR, "out of memory");
-		return EXIT_RUN;
-	}
-	for (size_t i = 0; i < c->c_nnodes; i++, k++)
-		items[k] =
-		    (struct item){.path = c->c_nodes[i].cn_path, .node = &c->c_nodes[i]};
-	for (size_t i = 0; i < c->c_netfs; i++, k++)
-		items[k] =
-		    (struct item){.path = c->c_etfs[i].ce_path, .key = &c->c_etfs[i]};
-	for (k = 0; k < n; k++) {
-		items[k].depth = path_depth(items[k].path);
-		items[k].order = k;
-	}
-	qsort(items, n, sizeof(*items), by_depth);
-	for (k = 0; k < n; k++) {
+	items = conf_order(c, &n);
+	for (size_t i = 0; i < n; i++) {
 		int code;
 
-		if (items[k].node)
-			code = apply_node(sp, items[k].node, cr);
+		if (items[i].ci_node)
+			code = apply_node(sp, items[i].ci_node, cr);
+		else if (items[i].ci_key)
+			code =
+			    apply_key(sp->sp_etfs, items[i].ci_key) < 0 ? EXIT_OBJECT : 0;
 		else
-			code = apply_key(sp->sp_etfs, items[k].key) < 0 ? EXIT_OBJECT : 0;
+			code = images_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
 		if (code > worst)
 			worst = code;
 	}
-	free(items);
+	conf_order_free(items);
 	return worst;
 }
 
 int
-space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
+space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 {
 	struct rumpfs_opts ro = {
 	    .ro_size = c->c_size,
@@ -375,8 +337,8 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	};
 	struct etfs_opts eo = {
 	    .eo_ttl_ns = c->c_attr_timeout_ns,
-	    .eo_rdonly = rdonly || c->c_rdonly,
-	    .eo_no_lock = check,
+	    .eo_rdonly = how->sh_rdonly || c->c_rdonly,
+	    .eo_no_lock = how->sh_check,
 	    .eo_no_watch = c->c_watch == CW_NO,
 	};
 	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
@@ -384,6 +346,10 @@ space_new(struct space *sp, const struct conf *c, bool rdonly, bool check)
 	int r, code;
 
 	memset(sp, 0, sizeof(*sp));
+	sp->sp_how = *how;
+	sp->sp_how.sh_rdonly = eo.eo_rdonly;
+	sp->sp_uid = ro.ro_uid;
+	sp->sp_gid = ro.ro_gid;
 	r = vfs_init(&sp->sp_vfs);
 	if (r < 0)
 		goto fail;
@@ -417,11 +383,10 @@ close_left(void *obj, void *arg)
 	vop_close(obj);
 }
 
-void
-space_done(struct space *sp)
+/* Nodes that are laid over something. */
+static void
+lift_nodes(struct space *sp)
 {
-	/* Files that were open when the mount went away. */
-	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	while (sp->sp_nlaid > 0) {
 		char *path = sp->sp_laid[--sp->sp_nlaid];
 		struct attach *at;
@@ -436,8 +401,20 @@ space_done(struct space *sp)
 	}
 	free(sp->sp_laid);
 	sp->sp_laid = NULL;
+}
+
+int
+space_done(struct space *sp)
+{
+	int r;
+
+	lift_nodes(sp);
+	r = images_end(sp);
+	/* Files that were open when the mount went away. */
+	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
+	return r;
 }
 
 static int

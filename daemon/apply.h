@@ -2,8 +2,8 @@
  * A configuration applied: a namespace with the in-memory tree, the declared nodes and
  * the keys.
  *
- * Nodes and keys are made in the order of their depth, and in the order of the files
- * within one, so that what lies above is there first.  A node whose directory is in
+ * Nodes, keys and images are made in the order that conf_order() says, so that what lies
+ * above is there first, and what an image lies on.  A node whose directory is in
  * memory is made in it; one whose directory is the host's is laid over it (vfs/mount.h),
  * so that nothing is ever created on the host by a declaration.
  *
@@ -16,30 +16,48 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "daemon/images.h"
 #include "etfs/etfs.h"
 #include "vfs/mount.h"
 
 struct options;
 
+/* How a namespace is made. */
+struct space_how {
+	bool sh_rdonly; /* the whole of it */
+	/* Only to see whether it could be: no locks are taken, nothing is written. */
+	bool sh_check;
+	/* Is this image mounted, just so, by the namespace that runs?  Then it is not looked
+	 * at again.  NULL: none is. */
+	bool (*sh_runs)(const struct conf_mount *cm, void *arg);
+	void *sh_arg;
+};
+
 struct space {
 	struct vfs sp_vfs;
 	struct etfs *sp_etfs;
+	struct space_how sp_how; /* c */
+	uint32_t sp_uid, sp_gid; /* c: of the root, and of what has no other owner */
 	char **sp_laid; /* paths of the nodes that are laid over host directories */
 	size_t sp_nlaid;
+	struct images sp_images;
 };
 
 /* Reads the configuration file, if any, and the -k keys of o.  file is what messages call
  * it.  NULL after error messages. */
 struct conf *apply_load(const struct options *o, const char *file);
 
-/* Makes the namespace that c declares.  check: only to see whether it could be: range
- * locks are not taken.  0, or an exit code after error messages; *sp is then empty. */
-int space_new(struct space *sp, const struct conf *c, bool rdonly, bool check);
-/* No request may be running. */
-void space_done(struct space *sp);
+/* Makes the namespace that c declares.  0, or an exit code after error messages; *sp is
+ * then empty. */
+int space_new(struct space *sp, const struct conf *c, const struct space_how *how);
+/* No request may be running.  -errno: an image could not be written back, which has been
+ * logged; all has gone nevertheless. */
+int space_done(struct space *sp);
 
 /* Registers the key ce.  0 or -errno, with its error message logged. */
 int apply_key(struct etfs *e, const struct conf_etfs *ce);
+/* Logs "FILE:LINE: [section]: text". */
+void apply_complain(const struct conf_where *w, int level, const char *text);
 
 /* Are there windows with bytes in common, one of them writable? */
 bool space_overlaps(struct space *sp);

@@ -1,5 +1,5 @@
 /*
- * rumpfuse --check: the resolved keys as a table (apply.h).
+ * rumpfuse --check: the resolved keys and images as a table (apply.h).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,6 +46,29 @@ row_fill(struct row *row, const struct etfs_info *i)
 	row->cell[COL_HOST] = host;
 }
 
+/* An image, with the range of its host file where it lies on one. */
+static void
+row_fill_image(struct row *row, const struct conf_mount *cm, const struct mounted *md)
+{
+	char begin[32] = "-", size[32] = "-";
+	struct etfs_info i;
+	char *host = NULL;
+
+	if (image_host(md->md_image, &i)) {
+		snprintf(begin, sizeof(begin), "%" PRIu64, i.ei_begin);
+		snprintf(size, sizeof(size), "%" PRIu64, i.ei_size);
+	}
+	if (asprintf(&host, "%s%s", md->md_device ? md->md_device : "-",
+		cm->cm_device ? " (device)" : "") < 0)
+		host = NULL;
+	row->cell[COL_KEY] = strdup(cm->cm_path);
+	row->cell[COL_TYPE] = strdup(image_type(md->md_image));
+	row->cell[COL_BEGIN] = strdup(begin);
+	row->cell[COL_SIZE] = strdup(size);
+	row->cell[COL_ACCESS] = strdup(image_rdonly(md->md_image) ? "ro" : "rw");
+	row->cell[COL_HOST] = host;
+}
+
 static void
 table_print(const struct row *rows, size_t n)
 {
@@ -89,7 +112,7 @@ space_print(struct space *sp, const struct conf *c)
 {
 	static const char *const heads[NCOLS] = {
 	    "key", "type", "begin", "size", "access", "host"};
-	struct row *rows = calloc(c->c_netfs + 1, sizeof(*rows));
+	struct row *rows = calloc(c->c_netfs + c->c_nmounts + 1, sizeof(*rows));
 	struct etfs_info info;
 	size_t n = 0;
 
@@ -102,6 +125,12 @@ space_print(struct space *sp, const struct conf *c)
 	for (size_t i = 0; i < c->c_netfs; i++)
 		if (etfs_find(sp->sp_etfs, c->c_etfs[i].ce_path, &info) == 0)
 			row_fill(&rows[++n], &info);
+	for (size_t i = 0; i < c->c_nmounts; i++) {
+		const struct mounted *md = images_find(sp, c->c_mounts[i].cm_path);
+
+		if (md)
+			row_fill_image(&rows[++n], &c->c_mounts[i], md);
+	}
 	table_print(rows, n + 1);
 	for (size_t i = 0; i <= n; i++)
 		for (int k = 0; k < NCOLS; k++)

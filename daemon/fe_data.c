@@ -35,8 +35,9 @@ caching(struct fuse_file_info *fi, const struct vnode *vp)
 #endif
 	/* In memory nothing changes but through the kernel, and there is nothing to
 	 * flush. */
-	fi->keep_cache = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
-	fi->noflush = fi->keep_cache;
+	fi->noflush = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
+	/* Nor in an image; but an image's device is written behind the kernel. */
+	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
 void

@@ -11,6 +11,7 @@
 
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
+#include "vfs/acl.h"
 
 #define MAX_BACKGROUND 64
 
@@ -473,6 +474,9 @@ get_xattrs(fuse_req_t req, struct fe *fe, fuse_ino_t ino, const char *name, size
 		size = FE_DATA_MAX;
 	r = name ? vop_getxattr(vp, name, size ? fb->fb_data : NULL, size, &len)
 	         : list_xattrs(req, vp, fb, size, &len);
+	/* Whom the mode does not decide about the kernel refuses with any other error. */
+	if (r == -EOPNOTSUPP && name && acl_is_name(name))
+		r = -ENODATA;
 	if (r < 0)
 		fe_error(req, r);
 	else if (size == 0)

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/images.h"
 #include "daemon/log.h"
 
 #ifndef RF_VERSION
@@ -333,7 +334,7 @@ take_option(struct options *o, int c)
 		o->o_clone_fd = true;
 		break;
 	case OPT_TYPES:
-		puts("rumpfs");
+		images_print_types();
 		return OPTIONS_DONE;
 	case 'h':
 		fputs(usage_text, stdout);

@@ -33,6 +33,19 @@ same_key(const struct conf_etfs *a, const struct conf_etfs *b)
 }
 
 static bool
+same_mount(const struct conf_mount *a, const struct conf_mount *b)
+{
+	return same_text(a->cm_vfs, b->cm_vfs) && same_text(a->cm_device, b->cm_device) &&
+	       same_text(a->cm_host, b->cm_host) && a->cm_begin == b->cm_begin &&
+	       a->cm_size == b->cm_size && same_text(a->cm_partition, b->cm_partition) &&
+	       same_text(a->cm_options, b->cm_options) &&
+	       a->cm_no_lock == b->cm_no_lock && a->cm_rdonly == b->cm_rdonly &&
+	       a->cm_set_uid == b->cm_set_uid && a->cm_set_gid == b->cm_set_gid &&
+	       (!a->cm_set_uid || a->cm_uid == b->cm_uid) &&
+	       (!a->cm_set_gid || a->cm_gid == b->cm_gid);
+}
+
+static bool
 same_node(const struct conf_node *a, const struct conf_node *b)
 {
 	return a->cn_kind == b->cn_kind && same_text(a->cn_path, b->cn_path) &&
@@ -79,10 +92,18 @@ tell_other_changes(const struct conf *a, const struct conf *b)
 		later("[dir], [file], [symlink], [node], [whiteout]");
 }
 
-/* The difference: keys to remove and to register; a key that changed is in both. */
+/* The difference: what is to go and what is to come; what changed is in both.  Keys are in
+ * the order of their paths, images in that in which they are mounted. */
 struct diff {
 	const struct conf_etfs **gone, **came;
 	size_t ngone, ncame, nchanged;
+	const struct conf_mount **mgone, **mcame;
+	size_t nmgone, nmcame;
+};
+
+/* How much of it has been done. */
+struct done {
+	size_t unmounted, removed, made, mounted;
 };
 
 static int
@@ -118,14 +139,12 @@ sorted(const struct conf *c, struct etfs *e, size_t *ret_n)
 	return all;
 }
 
-/* False: no memory. */
-static bool
-diff_make(struct diff *d, struct etfs *e, const struct conf *old, const struct conf *new)
+static void
+diff_keys(struct diff *d, struct etfs *e, const struct conf *old, const struct conf *new)
 {
 	size_t i = 0, k = 0, nold, nnew;
 
 	/* Thinned out in place. */
-	memset(d, 0, sizeof(*d));
 	d->gone = sorted(old, e, &nold);
 	d->came = sorted(new, NULL, &nnew);
 	while (d->gone && d->came && (i < nold || k < nnew)) {
@@ -144,7 +163,53 @@ diff_make(struct diff *d, struct etfs *e, const struct conf *old, const struct c
 		if (c >= 0)
 			d->came[d->ncame++] = d->came[k++];
 	}
-	return d->gone && d->came;
+}
+
+/* What c says of the image at path, or NULL.  They are few. */
+static const struct conf_mount *
+mount_at(const struct conf *c, const char *path)
+{
+	for (size_t i = 0; i < c->c_nmounts; i++)
+		if (strcmp(c->c_mounts[i].cm_path, path) == 0)
+			return &c->c_mounts[i];
+	return NULL;
+}
+
+/* Those of a that are not mounted and just so in b, in the order in which they are mounted;
+ * or only those of them that are mounted. */
+static const struct conf_mount **
+mounts_but(const struct space *sp, const struct conf *a, const struct conf *b,
+    bool only_mounted, size_t *ret_n)
+{
+	const struct conf_mount **all = calloc(a->c_nmounts + 1, sizeof(*all));
+	size_t n = 0, nitems;
+	struct conf_item *items = conf_order(a, &nitems);
+
+	for (size_t i = 0; all && i < nitems; i++) {
+		const struct conf_mount *cm = items[i].ci_mount, *other;
+		bool is = cm && images_find(sp, cm->cm_path);
+
+		if (!cm || (only_mounted && !is))
+			continue;
+		other = mount_at(b, cm->cm_path);
+		if (!is || !other || !same_mount(cm, other))
+			all[n++] = cm;
+	}
+	conf_order_free(items);
+	*ret_n = n;
+	return all;
+}
+
+/* False: no memory. */
+static bool
+diff_make(
+    struct diff *d, struct space *sp, const struct conf *old, const struct conf *new)
+{
+	memset(d, 0, sizeof(*d));
+	diff_keys(d, sp->sp_etfs, old, new);
+	d->mgone = mounts_but(sp, old, new, true, &d->nmgone);
+	d->mcame = mounts_but(sp, new, old, false, &d->nmcame);
+	return d->gone && d->came && d->mgone && d->mcame;
 }
 
 static void
@@ -152,17 +217,31 @@ diff_done(struct diff *d)
 {
 	free(d->gone);
 	free(d->came);
+	free(d->mgone);
+	free(d->mcame);
 }
 
-/* Puts back what diff_apply() had done: nremoved keys removed, nmade registered.  How many
- * it could not. */
-static size_t
-diff_undo(struct etfs *e, const struct diff *d, size_t nremoved, size_t nmade)
+/* A key that was removed and made, or an image, cannot be had as it was. */
+static void
+tell_lost(const char *what, const char *path)
 {
+	log_msg(LOG_ERR,
+	    "%s %s: it could not be put back and is gone; the next reload tries it again",
+	    what, path);
+}
+
+/* Puts back what diff_apply() had done, from the last to the first.  How much it could
+ * not. */
+static size_t
+diff_undo(struct space *sp, const struct diff *d, struct done *n)
+{
+	struct etfs *e = sp->sp_etfs;
 	size_t failed = 0;
 
-	while (nmade > 0) {
-		const char *key = d->came[--nmade]->ce_path;
+	while (n->mounted > 0)
+		failed += images_unmount(sp, d->mcame[--n->mounted]->cm_path) < 0;
+	while (n->made > 0) {
+		const char *key = d->came[--n->made]->ce_path;
 		int r = etfs_remove(e, key);
 
 		if (r < 0 && is_there(e, key)) {
@@ -172,19 +251,50 @@ diff_undo(struct etfs *e, const struct diff *d, size_t nremoved, size_t nmade)
 			failed++;
 		}
 	}
-	while (nremoved > 0) {
-		/* They were removed from the last to the first. */
-		const struct conf_etfs *ce = d->gone[d->ngone - nremoved--];
+	/* They were removed from the last to the first. */
+	while (n->removed > 0) {
+		const struct conf_etfs *ce = d->gone[d->ngone - n->removed--];
 
 		if (apply_key(e, ce) < 0) {
-			log_msg(LOG_ERR,
-			    "key %s: it could not be put back and is gone; the next "
-			    "reload tries it again",
-			    ce->ce_path);
+			tell_lost("key", ce->ce_path);
+			failed++;
+		}
+	}
+	while (n->unmounted > 0) {
+		const struct conf_mount *cm = d->mgone[d->nmgone - n->unmounted--];
+
+		if (images_mount(sp, cm) < 0) {
+			tell_lost("image at", cm->cm_path);
 			failed++;
 		}
 	}
 	return failed;
+}
+
+/* Takes away what goes: images before the keys they may lie on, the last mounted first. */
+static int
+diff_remove(struct space *sp, const struct diff *d, struct done *n)
+{
+	struct etfs *e = sp->sp_etfs;
+
+	for (; n->unmounted < d->nmgone; n->unmounted++) {
+		int r =
+		    images_unmount(sp, d->mgone[d->nmgone - 1 - n->unmounted]->cm_path);
+
+		if (r < 0)
+			return r;
+	}
+	for (; n->removed < d->ngone; n->removed++) {
+		const char *key = d->gone[d->ngone - 1 - n->removed]->ce_path;
+		int r = etfs_remove(e, key);
+
+		if (r < 0 && is_there(e, key)) {
+			log_msg(LOG_ERR, "key %s: cannot be removed: %s", key,
+			    r == -EBUSY ? "an image is mounted from it" : strerror(-r));
+			return r;
+		}
+	}
+	return 0;
 }
 
 /* *ret_failed: what could not be undone after a failure. */
@@ -192,30 +302,21 @@ static int
 diff_apply(struct space *sp, const struct diff *d, size_t *ret_failed)
 {
 	const struct vfs *v = &sp->sp_vfs;
-	struct etfs *e = sp->sp_etfs;
-	size_t nremoved = 0, nmade = 0;
-	int r = 0;
+	struct done n = {0};
+	int r = diff_remove(sp, d, &n);
 
-	for (; nremoved < d->ngone; nremoved++) {
-		const char *key = d->gone[d->ngone - 1 - nremoved]->ce_path;
-
-		r = etfs_remove(e, key);
-		if (r < 0 && is_there(e, key)) {
-			log_msg(
-			    LOG_ERR, "key %s: cannot be removed: %s", key, strerror(-r));
-			break;
-		}
-		r = 0;
-	}
 	/* Whoever sees what is new sees that the old has gone. */
-	if (nremoved && v->vfs_notify)
+	if ((n.removed || n.unmounted) && v->vfs_notify)
 		v->vfs_notify->settle_names(v->vfs_notify_arg);
-	for (; nmade < d->ncame && r == 0; nmade++) {
-		r = apply_key(e, d->came[nmade]);
-		if (r < 0)
-			break;
+	while (r == 0 && n.made < d->ncame) {
+		r = apply_key(sp->sp_etfs, d->came[n.made]);
+		n.made += r == 0;
 	}
-	*ret_failed = r < 0 ? diff_undo(e, d, nremoved, nmade) : 0;
+	while (r == 0 && n.mounted < d->nmcame) {
+		r = images_mount(sp, d->mcame[n.mounted]);
+		n.mounted += r == 0;
+	}
+	*ret_failed = r < 0 ? diff_undo(sp, d, &n) : 0;
 	return r;
 }
 
@@ -232,7 +333,7 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
     bool live, size_t *ret_failed)
 {
 	struct diff d;
-	bool ok = diff_make(&d, sp->sp_etfs, old, new);
+	bool ok = diff_make(&d, sp, old, new);
 
 	if (!ok)
 		log_msg(LOG_ERR, "out of memory");
@@ -254,27 +355,48 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
 		log_msg(LOG_NOTICE,
 		    "reloaded: keys added: %zu, removed: %zu, changed: %zu",
 		    d.ncame - d.nchanged, d.ngone - d.nchanged, d.nchanged);
+		if (d.nmcame || d.nmgone)
+			log_msg(LOG_NOTICE,
+			    "reloaded: images mounted: %zu, unmounted: %zu", d.nmcame,
+			    d.nmgone);
 	}
 	diff_done(&d);
 	return ok;
+}
+
+struct running {
+	const struct space *rn_space;
+	const struct conf *rn_conf;
+};
+
+static bool
+runs(const struct conf_mount *cm, void *arg)
+{
+	const struct running *rn = arg;
+	const struct conf_mount *old = mount_at(rn->rn_conf, cm->cm_path);
+
+	return old && same_mount(old, cm) && images_find(rn->rn_space, cm->cm_path);
 }
 
 void
 reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 {
 	struct conf *new = apply_load(o, o->o_config);
+	struct running rn = {sp, *conf};
+	struct space_how how = {
+	    .sh_rdonly = o->o_rdonly, .sh_check = true, .sh_runs = runs, .sh_arg = &rn};
 	struct space trial;
 	size_t failed = 0;
 	bool ok = false;
 
-	if (new &&space_new(&trial, new, o->o_rdonly, true) == 0) {
+	if (new &&space_new(&trial, new, &how) == 0) {
 		space_done(&trial);
 		ok = apply_difference(sp, *conf, new, live, &failed);
 	}
 	if (!ok) {
 		if (failed)
 			log_msg(LOG_ERR,
-			    "the configuration was not reloaded, and %zu keys are not as "
+			    "the configuration was not reloaded, and %zu keys or images are not as "
 			    "they were",
 			    failed);
 		else

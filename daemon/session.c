@@ -315,7 +315,8 @@ run(struct session *s)
 	if (o->o_debug)
 		trace_sink = log_trace;
 	tell_devices(s->s_conf, o);
-	code = space_new(&s->s_space, s->s_conf, o->o_rdonly, false);
+	code = space_new(
+	    &s->s_space, s->s_conf, &(struct space_how){.sh_rdonly = o->o_rdonly});
 	if (code)
 		return code;
 	notify_init(&s->s_notify, &s->s_space.sp_vfs);
@@ -333,7 +334,8 @@ run(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 		code = EXIT_RUN;
 	}
-	space_done(&s->s_space);
+	if (space_done(&s->s_space) < 0)
+		code = EXIT_RUN;
 	if (s->s_held)
 		end_without_thread(code);
 	notify_done(&s->s_notify);
@@ -392,12 +394,13 @@ int
 session_check(const struct options *o)
 {
 	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL);
+	struct space_how how = {.sh_rdonly = o->o_rdonly, .sh_check = true};
 	struct space sp;
 	int code;
 
 	if (!c)
 		return EXIT_CONFIG;
-	code = space_new(&sp, c, o->o_rdonly, true);
+	code = space_new(&sp, c, &how);
 	if (code == 0) {
 		space_print(&sp, c);
 		space_done(&sp);

@@ -1,5 +1,6 @@
 /*
- * The signal thread: TERM and INT end the session, HUP reloads, USR1 logs statistics.
+ * The signal thread: TERM and INT end the session, HUP reloads, USR1 logs statistics.  Between
+ * them it has images written back.
  *
  * All of them are blocked everywhere and taken here by sigwait(), so no code runs in a
  * signal handler, and what they ask for may wait for requests, because this thread serves
@@ -34,6 +35,8 @@
 #define SYNC_WAIT_MS  2000
 #define SYNC_ROUND_MS 10
 #define KICK_EVERY_MS 5
+/* What has been changed in an image is with its host after as long, at the latest. */
+#define IMAGES_EVERY_S 5
 
 static void
 our_signals(sigset_t *set)
@@ -200,18 +203,35 @@ hang_up(struct session *s)
 	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
 }
 
+/* The next signal that was asked for. */
+static int
+next_signal(struct session *s, const sigset_t *set)
+{
+	static const struct timespec every = {.tv_sec = IMAGES_EVERY_S};
+
+	for (;;) {
+		bool images = images_writable(&s->s_space);
+		int sig =
+		    images ? sigtimedwait(set, NULL, &every) : sigwaitinfo(set, NULL);
+
+		if (sig > 0)
+			return sig;
+		if (images && errno == EAGAIN)
+			images_sync(&s->s_space);
+	}
+}
+
 static void *
 take_signals(void *arg)
 {
 	struct session *s = arg;
 	sigset_t set;
-	int sig;
 
 	pthread_setname_np(pthread_self(), "rumpfuse-signal");
 	our_signals(&set);
 	for (;;) {
-		if (sigwait(&set, &sig) != 0)
-			continue;
+		int sig = next_signal(s, &set);
+
 		if (atomic_load(&s->s_ended))
 			return NULL;
 		switch (sig) {

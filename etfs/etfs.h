@@ -124,6 +124,8 @@ struct etfs_info {
 	bool ei_rdonly, ei_hidden, ei_missing;
 };
 int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
+/* The same of a key without a name; ei_key is NULL. */
+void etfs_device_info(struct vnode *vp, struct etfs_info *ret);
 /* In the order of registration; stops at non-zero and returns it. */
 int etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void *arg);
 /* Pairs of keys of this namespace with overlapping windows of one host file, one of them

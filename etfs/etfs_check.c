@@ -213,7 +213,7 @@ check_dir_rules(const struct etfs_key *k, struct etfs_why *why, uint32_t mode)
 		SAY(k, why, "is a directory and cannot have a range");
 		return -EISDIR;
 	}
-	if (strcmp(k->k_at.at_path, "/") == 0) {
+	if (!k->k_device && strcmp(k->k_at.at_path, "/") == 0) {
 		SAY(k, why, "only a directory can be the root of the mount");
 		return -ENOTDIR;
 	}

@@ -129,6 +129,7 @@ struct etfs_key {
 	enum etfs_type k_wanted;             /* c: as asked for */
 	enum etfs_symlinks k_symlinks;       /* c */
 	bool k_rdonly, k_special, k_no_lock; /* c */
+	bool k_device;                       /* c: has no name: etfs_device_get() */
 	bool k_watch;                        /* c: directories in it are to be watched */
 	_Atomic bool k_ready;  /* a: the host object is there and has passed the checks */
 	_Atomic bool k_gone;   /* a: removed */

@@ -378,6 +378,7 @@ etfs_device_get(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *w
 		why_say(why, spec->es_key, spec->es_host, "%s", strerrordesc_np(ENOMEM));
 		return -ENOMEM;
 	}
+	k->k_device = true;
 	r = key_open(k, why, &root);
 	if (r < 0)
 		mount_unref(&k->k_mount);
@@ -450,6 +451,12 @@ key_info(struct etfs_key *k, struct etfs_info *ret)
 	    .ei_hidden = k->k_at.at_hidden,
 	    .ei_missing = !ready,
 	};
+}
+
+void
+etfs_device_info(struct vnode *vp, struct etfs_info *ret)
+{
+	key_info(key_of(node_of(vp)), ret);
 }
 
 int

@@ -51,16 +51,13 @@ static const struct {
 	"2: [daemon] access: \"no\" is not an access, expected rw or ro"},
     {"[daemon]\r\naccess = wo\r\n",
 	"2: [daemon] access: \"wo\" is not an access, expected rw or ro"},
-    {"[mount /p1]\nvfs = auto\n",
-	"1: [mount /p1]: \"mount\" is not a kind of section, expected daemon or rumpfs, "
-	"or dir, file, symlink, node, whiteout or etfs and a path"},
     {"[efts /a]\nhost = a\n",
 	"1: [efts /a]: \"efts\" is not a kind of section, did you mean \"etfs\"?"},
     {"[ETFS /a]\nhost = a\n",
 	"1: [ETFS /a]: \"ETFS\" is not a kind of section, did you mean \"etfs\"?"},
     {"[/tmp]\nmode = 1777\n",
 	"1: [/tmp]: \"/tmp\" is not a kind of section, expected daemon or rumpfs, or "
-	"dir, file, symlink, node, whiteout or etfs and a path"},
+	"dir, file, symlink, node, whiteout, etfs or mount and a path"},
     {"[daemon /x]\n", "1: [daemon /x]: this section has no path, expected [daemon]"},
     {"[daemon]\n[rumpfs]\n[daemon]\n",
 	"3: [daemon]: the section is repeated, expected it once (first in line 1)"},
@@ -256,4 +253,96 @@ static const struct {
 	"11: [dir a/b]: no path, expected [dir /PATH] or a path key"},
     {"[daemon]\naccess = a\\tb\\n\n",
 	"2: [daemon] access: \"a\\x09b\\x0a\" is not an access, expected rw or ro"},
+    {"[mount /p1]\n"
+     "vfs = auto\n",
+	"1: [mount /p1]: no device, expected device = a path of this mount or host = a host file"},
+    {"[mount /p1]\n"
+     "host = a.img\n"
+     "device = /a\n",
+	"3: [mount /p1] device: host is given too, expected only one of them"},
+    {"[mount /p1]\n"
+     "device = /a\n"
+     "begin = 1M\n"
+     "size = 1M\n"
+     "partition = 1\n"
+     "lock = no\n",
+	"3: [mount /p1] begin: only for a host file, expected host with it\n"
+	"4: [mount /p1] size: only for a host file, expected host with it\n"
+	"5: [mount /p1] partition: only for a host file, expected host with it\n"
+	"6: [mount /p1] lock: only for a host file, expected host with it"},
+    {"[mount /p1]\n"
+     "host = a.img\n"
+     "partition = 1\n"
+     "begin = 1M\n"
+     "size = 1M\n",
+	"4: [mount /p1] begin: the partition says it already, expected only one of partition and begin, size\n"
+	"5: [mount /p1] size: the partition says it already, expected only one of partition and begin, size"},
+    {"[mount /p1]\n"
+     "host = a.img\n"
+     "begin = 9223372036854775807\n"
+     "size = 1\n",
+	"4: [mount /p1] size: begin + size is too large, expected at most 2^63-1 bytes"},
+    {"[mount /p1]\n"
+     "vfs = rumpfs\n"
+     "device = /a\n"
+     "[mount /p2]\n"
+     "host = a\n"
+     "vfs = rumpfs\n",
+	"3: [mount /p1] device: a tree in memory lies on no device, expected none\n"
+	"5: [mount /p2] host: a tree in memory lies on no device, expected none"},
+    {"[mount /p1]\n"
+     "host = a.img\n"
+     "missing = hide\n"
+     "verbose = yes\n",
+	"3: [mount /p1] missing: unknown key, expected vfs, device, host, begin, size, partition, lock, access, options, uid or gid\n"
+	"4: [mount /p1] verbose: unknown key, expected vfs, device, host, begin, size, partition, lock, access, options, uid or gid"},
+    {"[mount /p1]\n"
+     "devise = /a\n",
+	"2: [mount /p1] devise: unknown key, did you mean \"device\"?"},
+    {"[mount /p1]\n"
+     "vfs =\n"
+     "device =\n"
+     "options =\n",
+	"2: [mount /p1] vfs: empty, expected a file system type, or auto\n"
+	"3: [mount /p1] device: \"\" is not absolute, expected a path that starts with \"/\"\n"
+	"4: [mount /p1] options: empty, expected options of the file system type"},
+    {"[mount /p1]\n"
+     "device = a/b\n"
+     "access = no\n"
+     "uid = -1\n",
+	"2: [mount /p1] device: \"a/b\" is not absolute, expected a path that starts with \"/\"\n"
+	"3: [mount /p1] access: \"no\" is not an access, expected rw or ro\n"
+	"4: [mount /p1] uid: \"-1\" is not a user, expected a number or a name that this system knows"},
+    {"[etfs /p1]\n"
+     "host = a\n"
+     "[mount /p1]\n"
+     "host = b\n",
+	"3: [mount /p1]: the path is declared already by [etfs /p1] (t.conf:1), expected one section for a path"},
+    {"[file /a]\n"
+     "[mount /a/b]\n"
+     "host = b\n",
+	"2: [mount /a/b]: the path is below [file /a] (t.conf:1), expected a directory above it"},
+    {"[mount /p1]\n"
+     "device = /p1/disk\n"
+     "[mount /p2]\n"
+     "device = /p2\n"
+     "[mount /]\n"
+     "device = /disk\n",
+	"1: [mount /p1] device: it is in what is mounted, expected a path elsewhere\n"
+	"3: [mount /p2] device: it is in what is mounted, expected a path elsewhere\n"
+	"5: [mount /] device: it is in what is mounted, expected a path elsewhere"},
+    {"[mount /a]\n"
+     "device = /b/disk\n"
+     "[mount /b/c]\n"
+     "device = /a/x/disk\n"
+     "[mount /b]\n"
+     "device = /a/disk\n"
+     "[mount /d]\n"
+     "device = /b/c/disk\n",
+	"5: [mount /b] device: it is in [mount /a] (t.conf:1), whose device is in this one, expected no circle"},
+    {"[mount /a]\n"
+     "host = a\n"
+     "[mount /a]\n"
+     "host = b\n",
+	"3: [mount /a]: the section is repeated, expected it once (first in line 1)"},
 };

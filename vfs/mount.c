@@ -13,10 +13,14 @@ void
 mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
     void (*mnt_free)(struct mount *))
 {
+	static _Atomic uint32_t last;
+
 	mp->mnt_vfs = vfs;
+	mp->mnt_number = atomic_fetch_add(&last, 1) + 1;
 	atomic_init(&mp->mnt_ref, 1);
 	atomic_init(&mp->mnt_flags, 0);
 	atomic_init(&mp->mnt_nopen, 0);
+	mp->mnt_ino = 0;
 	mp->mnt_ttl_ns = ttl_ns;
 	mp->mnt_name_ttl = NULL;
 	mp->mnt_attr_ttl = NULL;

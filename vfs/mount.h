@@ -47,6 +47,8 @@ struct mount {
 	struct vfs *mnt_vfs;        /* c */
 	_Atomic uint64_t mnt_ref;   /* a: each vnode, each table entry */
 	_Atomic unsigned mnt_flags; /* a: MNT_* */
+	uint32_t mnt_number;        /* c: no other mount of the process has it */
+	uint64_t mnt_ino;           /* c: added to the inode numbers that are shown */
 	uint64_t mnt_ttl_ns;        /* c: how long names and attributes are good for */
 	/* c: or NULL: that is how long.  A name (there or not) in dvp; and attributes *va,
 	 * as just told, of vp, found in dvp or (NULL) known already. */

@@ -113,6 +113,8 @@ vop_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	vop_lock_shared(vp);
 	r = vp->v_op->getattr(vp, f, ret);
 	vop_unlock(vp);
+	if (r == 0)
+		ret->va_ino += vp->v_mount->mnt_ino;
 	/* A link count of 1 says that the file system does not count subdirectories. */
 	if (r == 0 && vp->v_type == VDIR && has_shadow(vp) && ret->va_nlink > 1)
 		ret->va_nlink += shadow_ndirs(vp);

@@ -111,10 +111,25 @@ drop_covered(struct vnode *dvp, struct dirbuf *db, size_t at)
 	db->db_used = (size_t)(to - db->db_base);
 }
 
+/* The inode numbers from this place on, as vop_getattr() shows them. */
+static void
+shift_inos(const struct vnode *dvp, struct dirbuf *db, size_t at)
+{
+	uint64_t base = dvp->v_mount->mnt_ino;
+
+	while (base && at < db->db_used) {
+		struct dirrec *r = (struct dirrec *)(void *)(db->db_base + at);
+
+		r->dr_ino += base;
+		at += r->dr_reclen;
+	}
+}
+
 static int
 list_own(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 {
 	bool locked = dvp->v_op->vo_flags & VOPS_LOCKED;
+	size_t at = db->db_used;
 	int r;
 
 	if (locked)
@@ -122,6 +137,7 @@ list_own(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 	r = dvp->v_op->readdir(dvp, f, db, merged);
 	if (locked)
 		lk_unlock(&dvp->v_lock, LK_DIR);
+	shift_inos(dvp, db, at);
 	return r;
 }
 

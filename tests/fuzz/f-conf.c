@@ -94,6 +94,48 @@ check_key(const struct conf_etfs *e, unsigned lines)
 	NEED(!e->ce_partition || e->ce_begin == 0);
 }
 
+static void
+check_mount(const struct conf_mount *m, unsigned lines)
+{
+	bool memory = m->cm_vfs && strcmp(m->cm_vfs, "rumpfs") == 0;
+
+	check_where(&m->cm_where, lines);
+	check_path(m->cm_path);
+	NEED((m->cm_device != NULL) + (m->cm_host != NULL) == !memory);
+	if (m->cm_device)
+		check_path(m->cm_device);
+	NEED(!m->cm_host || m->cm_host[0] == '/');
+	NEED(m->cm_host || (m->cm_begin == 0 && m->cm_size == CONF_SIZE_END));
+	NEED(m->cm_size == CONF_SIZE_END || m->cm_begin + m->cm_size <= INT64_MAX);
+}
+
+/* Is above at path, or above it? */
+static bool
+is_above(const char *above, const char *path)
+{
+	size_t len = strcmp(above, "/") == 0 ? 0 : strlen(above);
+
+	return strncmp(path, above, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* Everything once, and what a mount needs before it. */
+static void
+check_order(const struct conf *c)
+{
+	size_t n;
+	struct conf_item *items = conf_order(c, &n);
+
+	NEED(n == c->c_nnodes + c->c_netfs + c->c_nmounts);
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_mount *m = items[i].ci_mount;
+
+		NEED(!items[i].ci_node + !items[i].ci_key + !m == 2);
+		for (size_t k = i; m && m->cm_device && k < n; k++)
+			NEED(!is_above(items[k].ci_path, m->cm_device));
+	}
+	conf_order_free(items);
+}
+
 /* Takes over c, and empties e. */
 static void
 check_conf(struct conf *c, struct conf_errors *e, const char *where, unsigned lines)
@@ -110,6 +152,9 @@ check_conf(struct conf *c, struct conf_errors *e, const char *where, unsigned li
 		check_node(&c->c_nodes[i], lines);
 	for (size_t i = 0; i < c->c_netfs; i++)
 		check_key(&c->c_etfs[i], lines);
+	for (size_t i = 0; i < c->c_nmounts; i++)
+		check_mount(&c->c_mounts[i], lines);
+	check_order(c);
 	/* What was found good once is good again. */
 	NEED(conf_check(c, e) && e->ce_n == 0);
 	conf_free(c);

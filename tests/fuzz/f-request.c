@@ -528,7 +528,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned fds = count_fds();
 
 	host_tree();
-	NEED(space_new(&sp, conf, false, false) == 0);
+	NEED(space_new(&sp, conf, &(struct space_how){0}) == 0);
 	/* One for all inputs: the buffers are the thread's. */
 	if (!fe.fe_vfs)
 		NEED(fe_init(&fe, &sp.sp_vfs) == 0);

@@ -130,7 +130,9 @@ case ${RF_STAGE:-0} in
 0)
 	RUMPFUSE=$(realpath "${RUMPFUSE:?is to be the daemon}") || exit 1
 	TESTBIN=$(realpath "${TESTBIN:?is to be the directory of the p-* programs}") || exit 1
-	export RUMPFUSE TESTBIN
+	# The modules of this build, whatever is installed.
+	UKFS_MODULES=$(dirname "$RUMPFUSE")
+	export RUMPFUSE TESTBIN UKFS_MODULES
 	RF_STAGE=1 exec unshare -m -p -f --mount-proc --kill-child --propagation private \
 	    bash "$0" "$@"
 	;;

@@ -15,8 +15,9 @@ struct device {
 	struct vfs *d_vfs;  /* c */
 	struct vnode *d_vp; /* c: one reference */
 	uint64_t d_file; /* c: id of the open file; it may have gone with the namespace */
-	uint64_t d_size; /* c: bytes */
-	bool d_writable; /* c */
+	pthread_rwlock_t d_lock; /* shared: the file is used; exclusive: it is closed */
+	uint64_t d_size;         /* c: bytes */
+	bool d_writable;         /* c */
 };
 
 int
@@ -47,6 +48,7 @@ device_open(struct vnode *vp, bool writable, struct device **ret)
 		return r;
 	}
 	vn_ref(vp);
+	pthread_rwlock_init(&d->d_lock, NULL);
 	d->d_file = f->f_id;
 	d->d_size = va.va_size;
 	*ret = d;
@@ -54,17 +56,44 @@ device_open(struct vnode *vp, bool writable, struct device **ret)
 }
 
 void
-device_close(struct device *d)
+device_shut(struct device *d)
 {
 	struct file *f;
 
 	if (!d)
 		return;
+	pthread_rwlock_wrlock(&d->d_lock);
 	f = vfs_file_peek(d->d_vfs, d->d_file);
 	if (f)
 		vop_close(f);
+	pthread_rwlock_unlock(&d->d_lock);
+}
+
+void
+device_close(struct device *d)
+{
+	if (!d)
+		return;
+	device_shut(d);
+	pthread_rwlock_destroy(&d->d_lock);
 	vn_unref(d->d_vp);
 	free(d);
+}
+
+/* The open file, to be used until leave(); NULL: it has gone.  The lock is of no rank: it is
+ * below all that the file system of the image has, and above all of the device's. */
+static struct file *
+enter(struct device *d)
+{
+	pthread_rwlock_rdlock(&d->d_lock);
+	return vfs_file_peek(d->d_vfs, d->d_file);
+}
+
+static int
+leave(struct device *d, int r)
+{
+	pthread_rwlock_unlock(&d->d_lock);
+	return r;
 }
 
 uint64_t
@@ -100,15 +129,16 @@ take(const struct uio *u, void *buf)
 	return (ssize_t)done;
 }
 
-int
-device_read(struct device *d, void *buf, size_t len, uint64_t off)
+static bool
+inside(const struct device *d, uint64_t off, uint64_t len)
 {
-	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
-	size_t done = 0;
+	return off <= d->d_size && len <= d->d_size - off;
+}
 
-	if (!f || off > d->d_size || len > d->d_size - off)
-		return -EIO;
-	while (done < len) {
+static int
+read_all(struct device *d, struct file *f, void *buf, size_t len, uint64_t off)
+{
+	for (size_t done = 0; done < len;) {
 		struct uio u;
 		ssize_t n;
 		int r;
@@ -126,16 +156,19 @@ device_read(struct device *d, void *buf, size_t len, uint64_t off)
 }
 
 int
-device_write(struct device *d, const void *buf, size_t len, uint64_t off)
+device_read(struct device *d, void *buf, size_t len, uint64_t off)
 {
-	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
-	size_t done = 0;
+	struct file *f = enter(d);
 
-	if (!f || off > d->d_size || len > d->d_size - off)
-		return -EIO;
-	if (!d->d_writable)
-		return -EROFS;
-	while (done < len) {
+	if (!f || !inside(d, off, len))
+		return leave(d, -EIO);
+	return leave(d, read_all(d, f, buf, len, off));
+}
+
+static int
+write_all(struct device *d, struct file *f, const void *buf, size_t len, uint64_t off)
+{
+	for (size_t done = 0; done < len;) {
 		struct uio u;
 		int r;
 
@@ -152,40 +185,45 @@ device_write(struct device *d, const void *buf, size_t len, uint64_t off)
 }
 
 int
+device_write(struct device *d, const void *buf, size_t len, uint64_t off)
+{
+	struct file *f = enter(d);
+
+	if (!f || !inside(d, off, len))
+		return leave(d, -EIO);
+	return leave(d, d->d_writable ? write_all(d, f, buf, len, off) : -EROFS);
+}
+
+int
 device_sync(struct device *d, bool datasync)
 {
-	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+	struct file *f = enter(d);
 
-	return f ? vop_fsync(d->d_vp, f, datasync) : -EIO;
+	return leave(d, f ? vop_fsync(d->d_vp, f, datasync) : -EIO);
 }
 
 int
 device_discard(struct device *d, uint64_t off, uint64_t len)
 {
-	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
+	struct file *f = enter(d);
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
-	if (!f)
-		return -EIO;
-	return vop_fallocate(
-	    d->d_vp, f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+	return leave(d, f ? vop_fallocate(d->d_vp, f, mode, off, len) : -EIO);
 }
 
-int
-device_lend(struct device *d, uint64_t off, size_t len, struct uio *u)
+static int
+lend(struct device *d, struct file *f, uint64_t off, size_t len, struct uio *u)
 {
-	struct file *f = vfs_file_peek(d->d_vfs, d->d_file);
 	struct uio in;
 	int r;
 
-	if (!f || off > d->d_size || len > d->d_size - off)
-		return -EIO;
 	uio_init_buf(&in, u->uio_buf, len, off);
 	r = vop_read(d->d_vp, f, &in);
 	if (r < 0)
 		return r;
 	/* A short window would look like the end of the file. */
 	if (in.uio_fd < 0 || in.uio_done < len) {
-		r = device_read(d, u->uio_buf, len, off);
+		r = read_all(d, f, u->uio_buf, len, off);
 		if (r == 0)
 			u->uio_done = len;
 		return r;
@@ -194,4 +232,14 @@ device_lend(struct device *d, uint64_t off, size_t len, struct uio *u)
 	u->uio_fdoff = in.uio_fdoff;
 	u->uio_done = len;
 	return 0;
+}
+
+int
+device_lend(struct device *d, uint64_t off, size_t len, struct uio *u)
+{
+	struct file *f = enter(d);
+
+	if (!f || !inside(d, off, len))
+		return leave(d, -EIO);
+	return leave(d, lend(d, f, off, len, u));
 }

@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "vfs/image/inotab.h"
+
 #define PREFIX "libukfs_"
 #define SUFFIX ".so"
 
@@ -156,9 +158,23 @@ is_dependency(const char *text)
 	       strstr(text, "cannot open shared object file");
 }
 
+/*
+ * Does a module use this vnode layer?  In a program that has the static library it brings the
+ * shared one, with types and names of its own, unless the program shows what it has to
+ * what it loads (ukfs(3)).
+ */
+static bool
+is_ours(void)
+{
+	return dlsym(RTLD_DEFAULT, "vn_init") == (void *)vn_init &&
+	       dlsym(RTLD_DEFAULT, "imgnode_get") == (void *)imgnode_get &&
+	       dlsym(RTLD_DEFAULT, "device_read") == (void *)device_read;
+}
+
 int
 fstype_load(const char *file, char *why, size_t why_len)
 {
+	char path[PATH_MAX];
 	struct fstype *t;
 	void *so;
 	int r;
@@ -171,9 +187,13 @@ fstype_load(const char *file, char *why, size_t why_len)
 			snprintf(why, why_len, "%s: %s", file, strerrordesc_np(-r));
 		return r;
 	}
+	/* A bare name is a file here, not one of the linker's directories. */
+	if (snprintf(path, sizeof(path), "%s%s", strchr(file, '/') ? "" : "./", file) >=
+	    (int)sizeof(path))
+		return -ENAMETOOLONG;
 	dlerror();
 	/* Modules may build on one another, so their symbols are everybody's. */
-	so = dlopen(file, RTLD_NOW | RTLD_GLOBAL);
+	so = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
 	if (!so) {
 		const char *text = dlerror();
 
@@ -182,7 +202,7 @@ fstype_load(const char *file, char *why, size_t why_len)
 		return text && is_dependency(text) ? 0 : -ENOEXEC;
 	}
 	t = dlsym(so, "ukfs_fstype");
-	r = t ? fstype_register(t) : -EINVAL;
+	r = t && is_ours() ? fstype_register(t) : -EINVAL;
 	if (r == 0)
 		return 1;
 	if (r == -EEXIST && fstype_find(t->ft_name) == t)
@@ -190,6 +210,7 @@ fstype_load(const char *file, char *why, size_t why_len)
 	else if (why)
 		snprintf(why, why_len, "%s: %s", file,
 		    !t             ? "it has no symbol ukfs_fstype"
+		    : !is_ours()   ? "the program is linked with another libukfs"
 		    : r == -EEXIST ? "there is a type of that name"
 				   : "it was made for another version");
 	dlclose(so);
@@ -236,12 +257,30 @@ fstype_load_dir(const char *dir)
 	return loaded;
 }
 
+/* Where the library itself lies, as long as it is not installed. */
+static const char *
+own_dir(void)
+{
+	static char dir[PATH_MAX];
+	Dl_info di;
+	char *slash;
+
+	if (!dladdr((const void *)&types, &di) || !di.dli_fname ||
+	    snprintf(dir, sizeof(dir), "%s", di.dli_fname) >= (int)sizeof(dir) ||
+	    !(slash = strrchr(dir, '/')))
+		return UKFS_MODULE_DIR;
+	*slash = '\0';
+	return dir;
+}
+
 const char *
 fstype_dir(void)
 {
 	const char *dir = secure_getenv("UKFS_MODULES");
 
-	return dir && dir[0] ? dir : UKFS_MODULE_DIR;
+	if (dir && dir[0])
+		return dir;
+	return access(UKFS_MODULE_DIR, F_OK) == 0 ? UKFS_MODULE_DIR : own_dir();
 }
 
 static void

@@ -186,6 +186,31 @@ imgnode_done(struct imgnode *in)
 	vn_done(&in->in_vn);
 }
 
+/* Who counts attachments walks the parents of all mounts under the first tree's mutex. */
+int
+imgnode_move(struct vnode *vp, struct vnode *dvp)
+{
+	struct mount *top = vp->v_mount->mnt_vfs->vfs_mem_root->v_mount;
+	struct vnode *old = NULL;
+	int r = 0;
+
+	lk_mutex(&top->mnt_rename, LK_RENAME);
+	lk_write(&vp->v_lock, LK_DIR);
+	if (vp->v_parent == dvp) {
+		;
+	} else if (atomic_load(&vp->v_nattach) > 0) {
+		r = -EBUSY;
+	} else {
+		old = vp->v_parent;
+		vp->v_parent = vn_ref(dvp);
+	}
+	lk_unlock(&vp->v_lock, LK_DIR);
+	lk_mutex_unlock(&top->mnt_rename, LK_RENAME);
+	if (old)
+		vn_unref(old);
+	return r;
+}
+
 int
 imgnode_get(struct imgmount *im, const struct vops *op, enum vtype type, uint64_t ino,
     struct vnode **ret_vp)

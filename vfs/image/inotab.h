@@ -76,6 +76,13 @@ bool imgnode_last_unref(struct vnode *vp);
 /* vn_done(). */
 void imgnode_done(struct imgnode *in);
 
+/*
+ * A directory's node gets its parent when it is found there first, and another one when it
+ * is renamed: dvp instead of what it was.  -EBUSY: something is attached at or below it, and
+ * it stays where it is.  The module sees to it that dvp is not below vp.
+ */
+int imgnode_move(struct vnode *vp, struct vnode *dvp);
+
 /* For file systems whose nodes are nothing but a number: find or make, with a reference in
  * *ret_vp; the reclaim that belongs to it. */
 int imgnode_get(struct imgmount *im, const struct vops *op, enum vtype type, uint64_t ino,

@@ -19,11 +19,20 @@ struct image {
 	struct etfs *im_etfs;         /* c */
 	struct vnode *im_root;        /* c: one reference */
 	struct vnode *im_devvp;       /* c: one reference, or NULL */
+	struct device *im_dev;        /* c: the file system's, or NULL */
+	struct vfs *im_vfs;           /* c */
 	bool im_host;                 /* c: im_devvp is a key of ours without a name */
 	bool im_rdonly;               /* c */
+	bool im_check;                /* c: is only looked at, and never written */
+	unsigned im_number;           /* m: its own among those that are mounted */
 	struct attach im_at;
 	struct image *im_next; /* m */
 };
+
+/* Inode numbers of images begin there, each image's a step after the one's before: apart from
+ * those of the tree in memory and of host files (etfs_fs.c). */
+#define INO_BASE (0x4000ull << 48)
+#define INO_STEP (1ull << 48)
 
 /* All of the process: there are few. */
 static pthread_mutex_t images_mtx = PTHREAD_MUTEX_INITIALIZER; /* rank LEAF */
@@ -54,28 +63,50 @@ image_types_load(void)
 	fstype_load_all();
 }
 
-/* Whose bytes are mounted in a way that excludes this one?  m held. */
-static bool
-conflicts_locked(const struct image *im)
+/* What stands between two images.  Checks go by what would be, so they exclude one another
+ * within a namespace that is tried; one in earnest they disturb only if it is written while
+ * they look.  m held. */
+static int
+conflict_locked(const struct image *im, const struct image *o)
 {
-	for (const struct image *o = images; o; o = o->im_next)
-		if (o->im_devvp && (!o->im_rdonly || !im->im_rdonly) &&
-		    (o->im_devvp == im->im_devvp ||
-			etfs_overlap(o->im_devvp, im->im_devvp)))
-			return true;
-	return false;
+	bool both_read = o->im_rdonly && im->im_rdonly;
+
+	if (!o->im_devvp || !im->im_devvp ||
+	    (o->im_devvp != im->im_devvp && !etfs_overlap(o->im_devvp, im->im_devvp)))
+		return 0;
+	if (o->im_check)
+		return im->im_check && im->im_vfs == o->im_vfs && !both_read ? -EBUSY : 0;
+	if (im->im_check)
+		return o->im_rdonly ? 0 : -EINPROGRESS;
+	return both_read ? 0 : -EBUSY;
 }
 
-/* From here on its device is in use.  0 or -EBUSY. */
+/* A number that no other has.  m held. */
+static unsigned
+free_number(void)
+{
+	unsigned n = 0;
+
+	for (const struct image *o = images; o;) {
+		bool taken = o->im_number == n;
+
+		n += taken;
+		o = taken ? images : o->im_next;
+	}
+	return n;
+}
+
+/* From here on its device is in use.  0, -EBUSY or -EINPROGRESS. */
 static int
 enlist(struct image *im)
 {
 	int r = 0;
 
 	lk_mutex(&images_mtx, LK_LEAF);
-	if (im->im_devvp && conflicts_locked(im))
-		r = -EBUSY;
+	for (const struct image *o = images; o && r == 0; o = o->im_next)
+		r = conflict_locked(im, o);
 	if (r == 0) {
+		im->im_number = free_number();
 		if (im->im_devvp)
 			atomic_fetch_or(&im->im_devvp->v_flags, VF_DEVICE);
 		im->im_next = images;
@@ -119,8 +150,8 @@ get_device(struct vfs *v, struct etfs *e, const struct image_spec *s, struct ima
 		    .es_begin = s->is_begin,
 		    .es_size = s->is_size,
 		    .es_partition = s->is_partition,
-		    .es_rdonly = peek || im->im_rdonly,
-		    .es_no_lock = peek || s->is_no_lock,
+		    .es_rdonly = peek || im->im_rdonly || im->im_check,
+		    .es_no_lock = peek || s->is_no_lock || im->im_check,
 		};
 		struct etfs_why ew = {{0}};
 
@@ -216,7 +247,7 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	    .fm_options = s->is_options ? s->is_options : "",
 	    .fm_uid = s->is_uid,
 	    .fm_gid = s->is_gid,
-	    .fm_rdonly = im->im_rdonly,
+	    .fm_rdonly = im->im_rdonly || im->im_check,
 	};
 	int r = im->im_type->ft_mount(&m, &im->im_root);
 
@@ -227,11 +258,25 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	}
 	if (m.fm_why[0])
 		say(why, s, "%s: %s", im->im_type->ft_name, m.fm_why);
-	im->im_rdonly |= m.fm_rdonly;
+	if (!im->im_check)
+		im->im_rdonly |= m.fm_rdonly;
 	atomic_fetch_or(&im->im_root->v_flags, VF_ROOT);
-	if (im->im_rdonly)
+	im->im_root->v_mount->mnt_ino = INO_BASE + im->im_number * INO_STEP;
+	if (im->im_rdonly || im->im_check)
 		atomic_fetch_or(&im->im_root->v_mount->mnt_flags, MNT_RDONLY);
 	return 0;
+}
+
+/* A check does not open for writing what somebody may be writing. */
+static int
+open_device(const struct image *im, struct device **ret)
+{
+	bool write = !im->im_rdonly && !im->im_check;
+
+	if (!im->im_rdonly && !im->im_host &&
+	    atomic_load(&im->im_devvp->v_mount->mnt_flags) & MNT_RDONLY)
+		return -EROFS;
+	return device_open(im->im_devvp, write, ret);
 }
 
 static int
@@ -242,7 +287,7 @@ open_image(
 	int r = 0;
 
 	if (im->im_devvp)
-		r = device_open(im->im_devvp, !im->im_rdonly, &d);
+		r = open_device(im, &d);
 	if (r == -EROFS)
 		say(why, s,
 		    "the device cannot be written; access = ro mounts it read-only");
@@ -252,6 +297,8 @@ open_image(
 		r = make_root(v, s, im, d, why);
 	if (r < 0)
 		device_close(d);
+	else
+		im->im_dev = d;
 	return r;
 }
 
@@ -280,6 +327,16 @@ attach_image(
 	return r;
 }
 
+/* The kernel may have pages of a device from the time before it was written. */
+static void
+tell_device(const struct image *im)
+{
+	struct vfs *v = im->im_vfs;
+
+	if (im->im_devvp && !im->im_host && !im->im_rdonly && v->vfs_notify)
+		v->vfs_notify->inode(v->vfs_notify_arg, im->im_devvp);
+}
+
 /* The root, the file system behind it, the device. */
 static int
 end_image(struct image *im)
@@ -289,6 +346,8 @@ end_image(struct image *im)
 	if (im->im_root) {
 		if (im->im_type->ft_unmount)
 			r = im->im_type->ft_unmount(im->im_root);
+		/* Somebody may have vnodes of it; the device is free for all that. */
+		device_shut(im->im_dev);
 		vn_unref(im->im_root);
 	}
 	return r;
@@ -320,6 +379,8 @@ image_mount(struct vfs *v, struct etfs *e, const struct image_spec *s, struct im
 	if (why)
 		why->iw_text[0] = '\0';
 	im->im_etfs = e;
+	im->im_vfs = v;
+	im->im_check = s->is_check;
 	image_types_load();
 	r = find_type(s, im, why);
 	if (r == 0)
@@ -335,7 +396,8 @@ image_mount(struct vfs *v, struct etfs *e, const struct image_spec *s, struct im
 		goto free;
 	r = enlist(im);
 	if (r < 0) {
-		say(why, s, "it is mounted already");
+		say(why, s,
+		    r == -EBUSY ? "it is mounted already" : "it is mounted for writing");
 		goto put;
 	}
 	r = open_image(v, s, im, why);
@@ -376,6 +438,7 @@ image_unmount(struct vfs *v, struct image *im, bool force, bool *ret_gone)
 	vn_unref(im->im_root); /* the namespace's */
 	r = end_image(im);
 	delist(im);
+	tell_device(im);
 	put_device(im);
 	free(im->im_at.at_path);
 	free(im);
@@ -411,4 +474,12 @@ bool
 image_rdonly(const struct image *im)
 {
 	return im->im_rdonly;
+}
+
+bool
+image_host(const struct image *im, struct etfs_info *ret)
+{
+	if (im->im_host)
+		etfs_device_info(im->im_devvp, ret);
+	return im->im_host;
 }

@@ -35,6 +35,11 @@ struct image_spec {
 	const char *is_options;     /* the type's own, or NULL */
 	uint32_t is_uid, is_gid;    /* who owns what the image gives no owner */
 	bool is_rdonly;
+	/* Only to see whether it could be: it is mounted read-only, whatever is_rdonly says;
+	 * no lock is taken, and images that are mounted in earnest are not in its way.
+	 * -EINPROGRESS: one that is mounted for writing now has these bytes, so that nothing
+	 * can be said of them. */
+	bool is_check;
 };
 
 /* A sentence: why it was refused; or on success a warning (it is read-only, and why; what
@@ -68,7 +73,10 @@ int image_sync(struct image *im);
 struct vnode *image_root_peek(struct image *im);
 const char *image_path(const struct image *im);
 const char *image_type(const struct image *im); /* never "auto" */
-bool image_rdonly(const struct image *im);
+bool image_rdonly(const struct image *im);      /* of a check: whether it would be */
+/* The range of the host file that it lies on, with etfs_info's strings good as long as it is
+ * mounted.  False: its device is not a host file of its own. */
+bool image_host(const struct image *im, struct etfs_info *ret);
 
 /* Of the calling process: the types there are, modules loaded. */
 void image_types_load(void);

@@ -26,6 +26,7 @@
 #ifndef UKFS_H
 #define UKFS_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -42,8 +43,13 @@ struct vnode;
 
 #define UKFS_VERSION 1
 
-/* Once per process, before anything else; again it does nothing.  EPROGMISMATCH: the program
- * was compiled for another version of the library. */
+/* Linux has no such error. */
+#ifndef EPROGMISMATCH
+#define EPROGMISMATCH EPROTONOSUPPORT
+#endif
+
+/* Once per process, before anything else (EPROTO); again it does nothing.  EPROGMISMATCH: the
+ * program was compiled for another version of the library. */
 int _ukfs_init(int version);
 #define ukfs_init() _ukfs_init(UKFS_VERSION)
 
