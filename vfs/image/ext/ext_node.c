@@ -115,7 +115,7 @@ ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node *
 	if (r < 0)
 		return r;
 	if (ext_vn(en)->v_type == VDIR && dvp)
-		ext_vn(en)->v_parent = vn_ref(dvp);
+		ext_vn(en)->v_parent = vn_ref(dvp); /* nobody else knows it yet */
 	*ret = (struct ext_node *)inotab_enter(&e->e_im, &en->en_in);
 	return 0;
 }

@@ -117,17 +117,14 @@ check_room(struct move *mv)
 static int
 reparent(struct move *mv, struct ext_node *en, struct ext_node *dir)
 {
-	struct vnode *vp = ext_vn(en), *old = vp->v_parent;
 	int r;
 
-	if (!is_dir(en) || old == ext_vn(dir))
+	if (!is_dir(en) || ext_vn(en)->v_parent == ext_vn(dir))
 		return 0;
 	r = ext_dir_set_dotdot(mv->mv_ext, en, ext_ino(dir));
-	lk_write(&vp->v_lock, LK_DIR);
-	vp->v_parent = vn_ref(ext_vn(dir));
-	lk_unlock(&vp->v_lock, LK_DIR);
-	if (old)
-		vn_unref(old);
+	/* That nothing is attached below has been asked; should that have changed meanwhile,
+	 * only the attachment is where it was. */
+	(void)imgnode_move(ext_vn(en), ext_vn(dir));
 	return r;
 }
 
