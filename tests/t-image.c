@@ -4,6 +4,7 @@
  * Beside the example module there are types of the test's own, one that writes and one that
  * fails as it is told.  In checked builds the end of each case aborts if a vnode is left.
  */
+#include "tests/t-tmp.h"
 #include "tests/t-ukfs.h"
 #include "tests/t-vfs.h"
 #include "vfs/image/fstype.h"

@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/t-tmp.h"
 #include "tests/t.h"
 #include "vfs/ukfs/ukfs.h"
 
@@ -72,6 +71,7 @@ have_type(const char *type)
 }
 
 #ifdef T_TYPE
+#include "tests/t-tmp.h"
 
 static struct tmp t_media;
 static char t_image[96];

@@ -22,7 +22,7 @@ struct image {
 	struct device *im_dev;        /* c: the file system's, or NULL */
 	struct vfs *im_vfs;           /* c */
 	bool im_host;                 /* c: im_devvp is a key of ours without a name */
-	bool im_rdonly;               /* c */
+	bool im_rdonly;               /* m to set and for others; c once mounted */
 	bool im_check;                /* c: is only looked at, and never written */
 	unsigned im_number;           /* m: its own among those that are mounted */
 	struct attach im_at;
@@ -258,10 +258,15 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	}
 	if (m.fm_why[0])
 		say(why, s, "%s: %s", im->im_type->ft_name, m.fm_why);
-	if (!im->im_check)
-		im->im_rdonly |= m.fm_rdonly;
+	if (!im->im_check && m.fm_rdonly) {
+		/* Who mounts something else may be looking. */
+		lk_mutex(&images_mtx, LK_LEAF);
+		im->im_rdonly = true;
+		lk_mutex_unlock(&images_mtx, LK_LEAF);
+	}
 	atomic_fetch_or(&im->im_root->v_flags, VF_ROOT);
-	im->im_root->v_mount->mnt_ino = INO_BASE + im->im_number * INO_STEP;
+	if (!s->is_own_ino)
+		im->im_root->v_mount->mnt_ino = INO_BASE + im->im_number * INO_STEP;
 	if (im->im_rdonly || im->im_check)
 		atomic_fetch_or(&im->im_root->v_mount->mnt_flags, MNT_RDONLY);
 	return 0;

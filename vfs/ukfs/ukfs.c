@@ -149,13 +149,12 @@ mount_at(const char *vfsname, const char *device, char *path, int flags, const v
 	    .is_uid = getuid(),
 	    .is_gid = getgid(),
 	    .is_rdonly = flags & UKFS_RDONLY,
+	    .is_own_ino = true, /* st_dev tells mounts apart here */
 	};
 	build_path(path);
 	r = image_mount(&proc.p_vfs, proc.p_etfs, &s, &im, &last_why);
 	uk_arg_done(&ma);
 	if (r == 0) {
-		/* The image's own numbers: st_dev tells mounts apart here. */
-		image_root_peek(im)->v_mount->mnt_ino = 0;
 		r = handle_new(im, ret);
 		if (r < 0)
 			(void)image_unmount(&proc.p_vfs, im, true, &gone);

@@ -104,6 +104,7 @@ name_text(const char *name, enum quoting q)
 
 	if (q == Q_LITERAL || (q == Q_SHELL && is_plain(name)))
 		return xstrdup(name);
+	q = q == Q_ALWAYS ? Q_SHELL : q;
 	char *out = xmalloc(strlen(name) * 10 + 3), *o = out;
 
 	if (q == Q_SHELL)

@@ -1,0 +1,310 @@
+/*
+ * Giving blocks to files and taking them back.
+ *
+ * In files with extents a hole is filled by runs: the library's bitmap is asked for as many
+ * blocks as are free behind one another, the caller writes to them, and then they are put
+ * into the tree, as part of the extent before them where they go on from it.  So a process
+ * that is killed leaves no blocks in a file that have something else in them.  Files with
+ * indirect blocks, and clusters, are left to the library, block by block.
+ *
+ * All under e_mtx, and the file's en_lock exclusive where it has contents.
+ */
+#include <errno.h>
+
+#include "vfs/image/ext/ext.h"
+
+/* The library has it for all, but not in its headers. */
+errcode_t ext2fs_inline_data_expand(ext2_filsys fs, ext2_ino_t ino);
+
+/* What a tree may need for one more extent, on each level. */
+#define TREE_BLOCKS 8u
+
+int
+ext_have_room(struct ext *e, uint64_t n, bool reserve)
+{
+	uint64_t have = ext2fs_free_blocks_count(e->e_fs->super);
+	uint64_t keep = reserve ? 0 : ext2fs_r_blocks_count(e->e_fs->super);
+
+	/* Twice the tree's blocks, so that one more change never runs out half-way. */
+	keep += TREE_BLOCKS;
+	if (have < keep || n > have - keep)
+		return -ENOSPC;
+	return 0;
+}
+
+bool
+ext_may_reserve(const struct ext *e, const struct cred *cr)
+{
+	const struct ext2_super_block *sb = e->e_fs->super;
+
+	return !cr || cr->cr_uid == 0 || cr->cr_uid == sb->s_def_resuid ||
+	       (sb->s_def_resgid && cr->cr_gid == sb->s_def_resgid);
+}
+
+/* Behind the block before, or where the inode's group begins. */
+static uint64_t
+goal_of(struct ext *e, struct ext_node *en, uint64_t lblk)
+{
+	struct ext2_super_block *sb = e->e_fs->super;
+	struct ext_run run;
+	dgrp_t g;
+
+	if (lblk > 0 && ext_map_find_locked(e, en, lblk - 1, &run) == 0 &&
+	    run.r_kind != RUN_HOLE)
+		return run.r_pblk + 1;
+	g = ext2fs_group_of_ino(e->e_fs, ext_ino(en));
+	if (sb->s_log_groups_per_flex && sb->s_log_groups_per_flex < 32)
+		g &= ~((1u << sb->s_log_groups_per_flex) - 1);
+	return ext2fs_group_first_block2(e->e_fs, g);
+}
+
+/* The extent before lblk, at which the handle then stands.  False: there is none before. */
+static bool
+left_of(ext2_extent_handle_t h, uint64_t lblk, struct ext2fs_extent *ret)
+{
+	(void)ext2fs_extent_goto(h, lblk);
+	return ext2fs_extent_get(h, EXT2_EXTENT_CURRENT, ret) == 0 &&
+	       (ret->e_flags & EXT2_EXTENT_FLAGS_LEAF) && ret->e_lblk < lblk;
+}
+
+static errcode_t
+insert(ext2_extent_handle_t h, struct ext2fs_extent *x)
+{
+	struct ext2fs_extent left;
+	uint32_t max =
+	    x->e_flags & EXT2_EXTENT_FLAGS_UNINIT ? EXT_UNINIT_MAX_LEN : EXT_INIT_MAX_LEN;
+	errcode_t err;
+
+	if (left_of(h, x->e_lblk, &left)) {
+		if (((left.e_flags ^ x->e_flags) & EXT2_EXTENT_FLAGS_UNINIT) == 0 &&
+		    left.e_lblk + left.e_len == x->e_lblk &&
+		    left.e_pblk + left.e_len == x->e_pblk &&
+		    left.e_len + x->e_len <= max) {
+			left.e_len += x->e_len;
+			return ext2fs_extent_replace(h, 0, &left);
+		}
+		err = ext2fs_extent_insert(h, EXT2_EXTENT_INSERT_AFTER, x);
+	} else {
+		err = ext2fs_extent_insert(h, 0, x);
+	}
+	return err ? err : ext2fs_extent_fix_parents(h);
+}
+
+static int
+alloc_run(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
+    enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
+    uint64_t *ret_pblk, uint64_t *ret_n)
+{
+	struct ext2fs_extent x = {.e_lblk = lblk, .e_flags = EXT2_EXTENT_FLAGS_LEAF};
+	uint64_t max = EXT_INIT_MAX_LEN;
+	ext2_extent_handle_t h;
+	blk64_t pblk, got;
+	errcode_t err;
+	int r;
+
+	if (kind == RUN_UNWRITTEN) {
+		x.e_flags |= EXT2_EXTENT_FLAGS_UNINIT;
+		max = EXT_UNINIT_MAX_LEN;
+	}
+	n = n < max ? n : max;
+	err = ext2fs_new_range(e->e_fs, 0, goal_of(e, en, lblk), n, NULL, &pblk, &got);
+	if (err)
+		return ext_err(err);
+	got = got < n ? got : n;
+	ext_io_forget(e, pblk, got);
+	r = fill ? fill(arg, pblk, got) : 0;
+	if (r < 0)
+		return r;
+	ext2fs_block_alloc_stats_range(e->e_fs, pblk, (blk_t)got, 1);
+	err = ext2fs_iblk_add_blocks(e->e_fs, ext_i(en), got);
+	if (!err)
+		err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+	if (!err) {
+		x.e_pblk = pblk;
+		x.e_len = (uint32_t)got;
+		err = insert(h, &x);
+		ext2fs_extent_free(h);
+	}
+	ext_map_forget(en);
+	if (err) {
+		ext2fs_block_alloc_stats_range(e->e_fs, pblk, (blk_t)got, -1);
+		(void)ext2fs_iblk_sub_blocks(e->e_fs, ext_i(en), got);
+		return ext_err(err);
+	}
+	*ret_pblk = pblk;
+	*ret_n = got;
+	return 0;
+}
+
+/* One block by the library, which knows of indirect blocks and clusters. */
+static int
+alloc_block(struct ext *e, struct ext_node *en, uint64_t lblk, enum ext_kind kind,
+    blk64_t *ret_pblk)
+{
+	int flags = BMAP_ALLOC | (kind == RUN_UNWRITTEN ? BMAP_UNINIT : 0);
+
+	return ext_err(ext2fs_bmap2(
+	    e->e_fs, ext_ino(en), ext_i(en), e->e_bbuf, flags, lblk, NULL, ret_pblk));
+}
+
+static int
+alloc_blocks(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
+    enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
+    uint64_t *ret_pblk, uint64_t *ret_n)
+{
+	blk64_t first = 0, pblk;
+	uint64_t got = 0;
+	int r = 0;
+
+	while (got < n) {
+		r = alloc_block(e, en, lblk + got, kind, &pblk);
+		if (r < 0 || pblk == 0)
+			break;
+		ext_io_forget(e, pblk, 1);
+		if (got == 0) {
+			first = pblk;
+		} else if (pblk != first + got) {
+			/* It begins the next run, which finds it there. */
+			(void)ext_punch(e, en, lblk + got, lblk + got);
+			break;
+		}
+		got++;
+	}
+	ext_map_forget(en);
+	if (got == 0)
+		return r < 0 ? r : -EUCLEAN;
+	r = fill ? fill(arg, first, got) : 0;
+	if (r < 0) {
+		(void)ext_punch(e, en, lblk, lblk + got - 1);
+		return r;
+	}
+	*ret_pblk = first;
+	*ret_n = got;
+	return 0;
+}
+
+int
+ext_alloc(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
+    enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
+    uint64_t *ret_pblk, uint64_t *ret_n)
+{
+	bool runs = ext_has_extents(en) && !ext2fs_has_feature_bigalloc(e->e_fs->super);
+	int r = runs ? alloc_run(e, en, lblk, n, kind, fill, arg, ret_pblk, ret_n)
+	             : alloc_blocks(e, en, lblk, n, kind, fill, arg, ret_pblk, ret_n);
+
+	return r < 0 ? r : ext_node_write(e, en);
+}
+
+/* The handle stands at x, whose part from lblk on is to be data.  Shrinks first: should it
+ * end half-way, blocks are missing that nothing had been read from. */
+static errcode_t
+split(ext2_extent_handle_t h, struct ext2fs_extent *x, uint64_t lblk, uint64_t n)
+{
+	struct ext2fs_extent left = *x, mid = *x, right = *x;
+	errcode_t err;
+
+	left.e_len = (uint32_t)(lblk - x->e_lblk);
+	mid.e_lblk = lblk;
+	mid.e_pblk = x->e_pblk + left.e_len;
+	mid.e_len = (uint32_t)n;
+	mid.e_flags &= ~(uint32_t)EXT2_EXTENT_FLAGS_UNINIT;
+	right.e_lblk = lblk + n;
+	right.e_pblk = mid.e_pblk + n;
+	right.e_len = (uint32_t)(x->e_len - left.e_len - n);
+	if (left.e_len) {
+		err = ext2fs_extent_replace(h, 0, &left);
+		if (!err)
+			err = insert(h, &mid);
+		if (!err && right.e_len)
+			err = insert(h, &right);
+		return err;
+	}
+	if (right.e_len == 0)
+		return ext2fs_extent_replace(h, 0, &mid);
+	err = ext2fs_extent_replace(h, 0, &right);
+	if (!err)
+		err = ext2fs_extent_fix_parents(h);
+	return err ? err : insert(h, &mid);
+}
+
+/* Clusters: block by block, by the library. */
+static errcode_t
+convert_blocks(
+    ext2_extent_handle_t h, const struct ext2fs_extent *x, uint64_t lblk, uint64_t n)
+{
+	errcode_t err = 0;
+
+	for (uint64_t i = 0; !err && i < n; i++)
+		err = ext2fs_extent_set_bmap(
+		    h, lblk + i, x->e_pblk + (lblk + i - x->e_lblk), 0);
+	return err;
+}
+
+int
+ext_convert(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n)
+{
+	struct ext2fs_extent x;
+	ext2_extent_handle_t h;
+	errcode_t err = 0;
+
+	while (!err && n > 0) {
+		uint64_t part;
+
+		err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+		if (err)
+			break;
+		err = ext2fs_extent_goto(h, lblk);
+		if (!err)
+			err = ext2fs_extent_get(h, EXT2_EXTENT_CURRENT, &x);
+		if (!err) {
+			part = x.e_lblk + x.e_len - lblk;
+			part = part < n ? part : n;
+			if (!(x.e_flags & EXT2_EXTENT_FLAGS_UNINIT))
+				err = 0;
+			else if (ext2fs_has_feature_bigalloc(e->e_fs->super))
+				err = convert_blocks(h, &x, lblk, part);
+			else
+				err = split(h, &x, lblk, part);
+			lblk += part;
+			n -= part;
+		}
+		ext2fs_extent_free(h);
+	}
+	ext_map_forget(en);
+	return err ? ext_err(err) : ext_node_write(e, en);
+}
+
+int
+ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	int r;
+
+	if (first > last)
+		return 0;
+	r = ext_err(ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
+	ext_map_forget(en);
+	return r;
+}
+
+int
+ext_inline_expand(struct ext *e, struct ext_node *en)
+{
+	int r, e1;
+
+	if (!ext_is_inline(en))
+		return 0;
+	r = ext_have_room(e, 1, true);
+	if (r < 0)
+		return r;
+	r = ext_err(ext2fs_inline_data_expand(e->e_fs, ext_ino(en)));
+	e1 = ext_node_reload(e, en);
+	ext_map_forget(en);
+	if (r == 0 && e1 == 0) {
+		struct ext_run run;
+
+		/* Its block has come through the cache; from now on it does not. */
+		if (ext_map_find_locked(e, en, 0, &run) == 0 && run.r_kind == RUN_DATA)
+			ext_io_forget(e, run.r_pblk, run.r_len);
+	}
+	return r < 0 ? r : e1;
+}
