@@ -7,6 +7,7 @@ LIMIT=240
 . "$(dirname "$0")/lib.sh"
 export UKFS_MODULES=${UKFS_MODULES:-$(dirname "$RUMPFUSE")}
 M=$W/m
+export LC_ALL=C.UTF-8 # for what bsdtar writes
 src=$W/src
 A=$W/a
 mkdir -p "$src" "$A"
