@@ -26,6 +26,7 @@ $found"; else ok; fi
 }
 includes hostcalls 'hostcalls'
 includes vfs 'vfs'
+includes vfs/ukfs/tool 'vfs/ukfs/tool'
 includes conf 'conf'
 includes etfs 'etfs|vfs|hostcalls'
 includes daemon 'daemon|conf|etfs|vfs'
