@@ -353,6 +353,21 @@ status "no such partition, looked at" 3 "$gpt:9"
 status "a label that two have" 3 "$gpt:same" ls
 status "the whole disk" 3 "$gpt" ls
 check "  says where to look" grep -q 'has a partition table' "$W/.out"
+loop=$(losetup -f --show "$gpt")
+like "the table of a block device" "$(ukfs "$loop" | tail -n +3)" "$(ukfs "$gpt" | tail -n +3)"
+same "a partition of a block device" "$(ukfs "$loop:data" cat /many/file5)" 5
+losetup -d "$loop"
+truncate -s 256M "$W/4k.img"
+loop=$(losetup -b 4096 -f --show "$W/4k.img")
+sfdisk -q --no-reread "$loop" <<X
+label: gpt
+size=100MiB, name=data
+X
+losetup -d "$loop"
+dd if="$ext" of="$W/4k.img" bs=1M seek=1 conv=notrunc status=none
+check "a GPT with sectors of 4096 bytes" sh -c '"$0" "$1" | grep -qE "^  1 +1048576 +104857600 .* ext4 "' \
+    "$W/bin/ukfs" "$W/4k.img"
+same "  and its partition" "$(ukfs "$W/4k.img:data" cat /many/file5)" 5
 mbr=$W/mbr.img
 truncate -s 256M "$mbr"
 sfdisk -q "$mbr" <<X
