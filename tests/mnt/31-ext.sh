@@ -91,6 +91,7 @@ read_kernels()
 		return
 	fi
 	cp -a --sparse=always "$SRC/." "$K/"
+	sync -f "$K"
 	df -B1 --output=size,used,avail,itotal,iused "$K" | tail -n 1 >"$W/df.kernel"
 	umount "$K"
 	rf_mount "$(conf ro)" "$M" || return
