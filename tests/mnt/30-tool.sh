@@ -353,6 +353,21 @@ status "no such partition, looked at" 3 "$gpt:9"
 status "a label that two have" 3 "$gpt:same" ls
 status "the whole disk" 3 "$gpt" ls
 check "  says where to look" grep -q 'has a partition table' "$W/.out"
+loop=$(losetup -f --show "$gpt")
+like "the table of a block device" "$(ukfs "$loop" | tail -n +3)" "$(ukfs "$gpt" | tail -n +3)"
+same "a partition of a block device" "$(ukfs "$loop:data" cat /many/file5)" 5
+losetup -d "$loop"
+truncate -s 256M "$W/4k.img"
+loop=$(losetup -b 4096 -f --show "$W/4k.img")
+sfdisk -q --no-reread "$loop" <<X
+label: gpt
+size=100MiB, name=data
+X
+losetup -d "$loop"
+dd if="$ext" of="$W/4k.img" bs=1M seek=1 conv=notrunc status=none
+check "a GPT with sectors of 4096 bytes" sh -c '"$0" "$1" | grep -qE "^  1 +1048576 +104857600 .* ext4 "' \
+    "$W/bin/ukfs" "$W/4k.img"
+same "  and its partition" "$(ukfs "$W/4k.img:data" cat /many/file5)" 5
 mbr=$W/mbr.img
 truncate -s 256M "$mbr"
 sfdisk -q "$mbr" <<X
@@ -364,18 +379,60 @@ size=180MiB, type=f
 5: size=100MiB, type=83
 6: size=16MiB, type=83
 X
-mkfs.vfat --offset "$(sfdisk -J "$mbr" | jq '.partitiontable.partitions[0].start')" -n BOOT "$mbr" 16384 \
-    >/dev/null 2>&1
+truncate -s 16M "$W/swap"
+mkswap -q -L "swap label" "$W/swap"
+dd if="$W/swap" of="$mbr" bs=512 conv=notrunc status=none \
+    seek="$(sfdisk -J "$mbr" | jq '.partitiontable.partitions[1].start')"
 dd if="$ext" of="$mbr" bs=512 conv=notrunc status=none \
     seek="$(sfdisk -J "$mbr" | jq '.partitiontable.partitions[] | select(.node | endswith("5")).start')"
 ukfs "$mbr" >"$W/.out"
 same "rows of an MBR" "$(awk 'NR > 2 { print $1, $2, $3 }' "$W/.out" | sort)" \
     "$(sfdisk -J "$mbr" | jq -r '.partitiontable.partitions[] |
 	"\(.node[-1:]) \(.start * 512) \(.size * 512)"' | sort)"
+check "  swap" grep -qE "^  2 .* 16M +Linux swap +swap +'swap label' " "$W/.out"
 check "  an extended one" grep -qE '^  3 .* 180M +W95 extended \(LBA\) +- ' "$W/.out"
 check "  a logical one" grep -qE '^  5 .* 100M +Linux +ext4 +label +- +a917be5f-05$' "$W/.out"
 same "a logical partition" "$(ukfs "$mbr:5" cat /many/file5)" 5
 same "by its PARTUUID" "$(ukfs "$mbr:a917be5f-05" cat /many/file5)" 5
+
+# An image that means harm: directories in themselves, of several names, and links to the host
+# where a copy is about to write.
+evil=$W/evil.img
+truncate -s 16M "$evil"
+mkfs.ext4 -q -F "$evil"
+mkdir "$W/victim"
+debugfs -w -f - "$evil" >/dev/null 2>&1 <<X
+mkdir /a
+mkdir /a/b
+mkdir /a/b/c
+ln /a /a/b/c/loop
+mkdir /two
+ln /a/b /two/again
+mkdir /d
+symlink /d/x $W/victim
+symlink /d/y $W/victim/file
+mkdir /real
+mkdir /real/x
+write $src/etc/passwd /real/x/stolen
+write $src/etc/passwd /real/y
+X
+for c in 'find /' 'ls -R /' 'tree /' 'du /'; do
+	timeout 20 "$W/bin/ukfs" "$evil" $c >"$W/.out" 2>&1
+	same "status of $c of an endless tree" $? 1
+	check "  it says why" grep -qE '/(again|loop): (it is a directory of several names|Structure needs)' "$W/.out"
+done
+rm -rf "$W/out"
+timeout 20 "$W/bin/ukfs" "$evil" cp -a :/ "$W/out" >"$W/.out" 2>&1
+same "status of cp -a" $? 1
+check "  the rest was copied" cmp "$W/out/real/y" "$src/etc/passwd"
+# Into a tree with links, made by the copy before.
+timeout 20 "$W/bin/ukfs" "$evil" cp -rT :/real "$W/out/d" >"$W/.out" 2>&1
+same "status of cp -r over links" $? 1
+check "  a link is not a directory" grep -q 'out/d/x: cannot overwrite a non-directory' "$W/.out"
+check "  a link is replaced by a file" test -f "$W/out/d/y" -a ! -L "$W/out/d/y"
+same "nothing was written elsewhere" "$(ls -A "$W/victim")" ""
+timeout 20 "$W/bin/ukfs" "$evil" rm -r /a /two >"$W/.out" 2>&1
+check "rm -r ends" test $? = 1
 
 # Names of images, and refusals.
 cp "$ext" "$W/odd:1"

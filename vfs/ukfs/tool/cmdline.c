@@ -161,9 +161,9 @@ take_options(const char *text)
 			free(target.tg_partition);
 			target.tg_partition = xstrdup(o + 10);
 		} else if (strcmp(o, "rw") != 0) {
-			target.tg_options = target.tg_options
-			                        ? xasprintf("%s,%s", target.tg_options, o)
-			                        : xstrdup(o);
+			char *old = target.tg_options;
+			target.tg_options = old ? xasprintf("%s,%s", old, o) : xstrdup(o);
+			free(old);
 		}
 	}
 }

@@ -355,7 +355,7 @@ list_directory(const char *path, struct todo *todo, struct inoset *seen)
 	int rc = RC_FINE, r = img_stat(path, &st);
 
 	if (r == 0 && o.recursive && inoset_add(seen, st.st_dev, st.st_ino))
-		return bad(path, -ELOOP);
+		return badf("%s: " MET_AGAIN, qm(path));
 	if (r == 0)
 		r = img_names(path, &na);
 	if (r < 0)

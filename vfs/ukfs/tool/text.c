@@ -15,7 +15,11 @@
 enum quoting
 quoting_default(void)
 {
-	return isatty(STDOUT_FILENO) ? Q_SHELL : Q_LITERAL;
+	static int is_terminal = -1;
+
+	if (is_terminal < 0)
+		is_terminal = isatty(STDOUT_FILENO);
+	return is_terminal ? Q_SHELL : Q_LITERAL;
 }
 
 /* The character at s: its length, whether it can be printed. */

@@ -51,12 +51,12 @@ int cmd_missing(const char *name);
 
 /* The image. */
 struct target {
-	const char *tg_type;    /* "auto" */
-	const char *tg_options; /* for ukfs_mount(), or NULL */
-	bool tg_rdonly;         /* asked for */
-	char *tg_image;         /* the host file */
-	char *tg_partition;     /* number, PARTLABEL or PARTUUID, or NULL */
-	char *tg_name;          /* as the user wrote it */
+	const char *tg_type; /* "auto" */
+	char *tg_options;    /* for ukfs_mount(), or NULL */
+	bool tg_rdonly;      /* asked for */
+	char *tg_image;      /* the host file */
+	char *tg_partition;  /* number, PARTLABEL or PARTUUID, or NULL */
+	char *tg_name;       /* as the user wrote it */
 };
 extern struct target target; /* cmdline.c */
 /* Sets image and partition: "IMAGE" if there is such a file, else "IMAGE:PARTITION". */
