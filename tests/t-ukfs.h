@@ -99,7 +99,7 @@ new_image(void)
 	}
 	unlink(t_image);
 	return RUN("truncate", "-s", "24M", t_image) == 0 &&
-	       RUN("mke2fs", "-q", "-F", "-t", "ext4", t_image) == 0;
+	       RUN("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", t_image) == 0;
 }
 
 static struct ukfs *

@@ -476,10 +476,14 @@ if has ext; then
 	mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -J size=4 "$W/small/e.img" 2>/dev/null
 	printf '[mount /e]\nhost = small/e.img\n' >"$W/e.conf"
 	rf_mount "$W/e.conf" "$M"
-	dd if=/dev/urandom of="$M/e/fill" bs=64K count=320 2>/dev/null
+	cat /dev/zero >"$W/small/fill" 2>/dev/null
+	for ((i = 0; i < 300; i++)); do
+		mkdir "$M/e/d$i" 2>/dev/null
+	done
 	umount "$M"
 	wait "${RF_PID[$M]}"
-	figure "status with a host that is full: $?"
+	same "the exit status with a host that is full" $? 5
+	check "it is told" grep -q 'image at /e: it could not be written back' "${RF_LOG[$M]}"
 	unset "RF_PID[$M]"
 	umount "$W/small"
 fi

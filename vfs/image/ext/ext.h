@@ -40,6 +40,7 @@ struct ext {
 	ext2_filsys e_fs;           /* c: the pointer */
 	struct ext_cache *e_cache;  /* m */
 	uint32_t e_bs, e_bits;      /* c: bytes of a block, and their logarithm */
+	uint64_t e_spare_blk;       /* c: shown as not to be had */
 	uint64_t e_overhead_blk;    /* c: what files can never have */
 	bool e_rdonly;              /* c */
 	bool e_dirty;               /* m: marked as not clean */

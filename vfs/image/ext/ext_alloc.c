@@ -274,6 +274,64 @@ ext_convert(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n)
 	return err ? ext_err(err) : ext_node_write(e, en);
 }
 
+/* Where in the file the image's last block is, from first to last; or UINT64_MAX. */
+static uint64_t
+find_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	uint64_t end = ext2fs_blocks_count(e->e_fs->super);
+	struct ext_run run;
+
+	if (!ext_has_extents(en) ||
+	    !ext2fs_test_block_bitmap2(e->e_fs->block_map, end - 1))
+		return UINT64_MAX;
+	while (ext_map_find_locked(e, en, first, &run) == 0) {
+		if (run.r_kind != RUN_HOLE && run.r_pblk + run.r_len == end)
+			return run.r_len - 1 <= last - first ? first + run.r_len - 1
+			                                     : UINT64_MAX;
+		if (run.r_len > last - first)
+			break;
+		first += run.r_len;
+	}
+	return UINT64_MAX;
+}
+
+/* The library (1.47) takes an extent that ends with the image's last block for one beyond
+ * the end, and leaves it allocated; so that block goes first, by itself. */
+static int
+punch_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	uint64_t lblk = find_last_block(e, en, first, last);
+	uint64_t pblk = ext2fs_blocks_count(e->e_fs->super) - 1;
+	struct ext2fs_extent x;
+	ext2_extent_handle_t h;
+	errcode_t err;
+
+	if (lblk == UINT64_MAX)
+		return 0;
+	err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+	if (err)
+		return ext_err(err);
+	err = ext2fs_extent_goto(h, lblk);
+	if (!err)
+		err = ext2fs_extent_get(h, EXT2_EXTENT_CURRENT, &x);
+	if (!err && x.e_len > 1) {
+		x.e_len--;
+		err = ext2fs_extent_replace(h, 0, &x);
+	} else if (!err) {
+		err = ext2fs_extent_delete(h, 0);
+		if (!err)
+			(void)ext2fs_extent_fix_parents(h);
+	}
+	ext2fs_extent_free(h);
+	/* A cluster goes with its first block. */
+	if (!err && (pblk & (uint64_t)EXT2FS_CLUSTER_MASK(e->e_fs)) == 0) {
+		ext2fs_block_alloc_stats2(e->e_fs, pblk, -1);
+		err = ext2fs_iblk_sub_blocks(e->e_fs, ext_i(en), 1);
+	}
+	ext_map_forget(en);
+	return ext_err(err);
+}
+
 int
 ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 {
@@ -281,7 +339,10 @@ ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 
 	if (first > last)
 		return 0;
-	r = ext_err(ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
+	r = punch_last_block(e, en, first, last);
+	if (r == 0)
+		r = ext_err(
+		    ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
 	ext_map_forget(en);
 	return r;
 }

@@ -167,10 +167,13 @@ load_inline(ext2_ino_t ino, int entry, struct ext2_dir_entry *de, int offset,
 	(void)offset;
 	(void)blocksize;
 	(void)buf;
-	if (entry != DIRENT_OTHER_FILE || de->inode == 0)
+	(void)entry;
+	if (de->inode == 0)
 		return 0;
 	memcpy(text, de->name, len);
 	text[len] = '\0';
+	if (strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return 0;
 	if (name_init_len(&n, text, len) < 0 || memchr(text, 0, len)) {
 		*ret = EUCLEAN;
 		return DIRENT_ABORT;

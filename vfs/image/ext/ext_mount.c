@@ -145,7 +145,7 @@ ext_statfs(struct vnode *vp, struct statvfs *ret)
 {
 	struct ext *e = ext_of(vp);
 	struct ext2_super_block *sb = e->e_fs->super;
-	uint64_t reserved = ext2fs_r_blocks_count(sb);
+	uint64_t reserved = ext2fs_r_blocks_count(sb) + e->e_spare_blk;
 
 	memset(ret, 0, sizeof(*ret));
 	pthread_mutex_lock(&e->e_mtx);
@@ -166,8 +166,12 @@ static uint64_t
 overhead(ext2_filsys fs)
 {
 	struct ext2_inode journal;
-	uint64_t n = fs->super->s_first_data_block;
+	uint64_t n = fs->super->s_first_data_block, all = ext2fs_blocks_count(fs->super);
 
+	if (fs->super->s_overhead_clusters) {
+		n = (uint64_t)fs->super->s_overhead_clusters << fs->cluster_ratio_bits;
+		return n < all ? n : 0;
+	}
 	for (dgrp_t g = 0; g < fs->group_desc_count; g++) {
 		blk_t used = 0;
 
@@ -178,7 +182,20 @@ overhead(ext2_filsys fs)
 	if (ext2fs_has_feature_journal(fs->super) && fs->super->s_journal_inum &&
 	    ext2fs_read_inode(fs, fs->super->s_journal_inum, &journal) == 0)
 		n += EXT2_I_SIZE(&journal) / fs->blocksize;
-	return n < ext2fs_blocks_count(fs->super) ? n : 0;
+	return n < all ? n : 0;
+}
+
+/* What the kernel's driver keeps back besides, for trees that grow: a fiftieth of the
+ * clusters, 4096 at most. */
+static uint64_t
+spare(ext2_filsys fs)
+{
+	uint64_t n = ext2fs_blocks_count(fs->super) >> fs->cluster_ratio_bits;
+
+	if (!ext2fs_has_feature_extents(fs->super))
+		return 0;
+	n = n / 50 < 4096 ? n / 50 : 4096;
+	return n << fs->cluster_ratio_bits;
 }
 
 static void
@@ -283,6 +300,7 @@ start(struct ext *e, struct fsmount *m)
 		return r;
 	e->e_rdonly = m->fm_rdonly;
 	e->e_overhead_blk = overhead(e->e_fs);
+	e->e_spare_blk = spare(e->e_fs);
 	return imgmount_init(&e->e_im, m, "ext", ext_mnt_free);
 }
 

@@ -1,0 +1,347 @@
+#!/bin/bash
+# ext2, ext3 and ext4 images: what the kernel's own driver writes reads the same here, and what
+# is written here reads the same there, with e2fsck having nothing to say; over the features
+# that mke2fs can set.  Then what is refused, and why.
+LIMIT=240
+. "$(dirname "$0")/lib.sh"
+M=$W/m
+K=$W/kernel
+IMG=$S/img
+SRC=$W/src
+mkdir "$K" "$SRC"
+
+# One of everything.
+make_source()
+{
+	local d=$SRC i
+	local long
+	long=$(printf 'n%.0s' {1..255})
+	echo hello >"$d/file"
+	: >"$d/empty"
+	echo "$long" >"$d/$long"
+	head -c 5000000 /dev/urandom >"$d/large"
+	head -c 50 /dev/urandom >"$d/tiny"
+	head -c 150 /dev/urandom >"$d/small"
+	truncate -s 20M "$d/sparse"
+	echo middle | dd of="$d/sparse" bs=1 seek=10000001 conv=notrunc status=none
+	for i in 1 3 5 7 9 200 201 4000; do
+		echo $i | dd of="$d/pieces" bs=1 seek=$((i * 5000)) conv=notrunc status=none
+	done
+	mkdir "$d/many"
+	(cd "$d/many" && seq -f 'a name of some length %g' 1 1500 | xargs -d '\n' touch)
+	d=$SRC
+	for i in {1..40}; do
+		d=$d/d$i
+		mkdir "$d"
+	done
+	echo deep >"$d/file"
+	d=$SRC
+	ln "$d/file" "$d/many/hard"
+	ln -s file "$d/link"
+	ln -s "$(printf 'x%.0s' {1..200})" "$d/slow"
+	ln -s "$(printf 'x%.0s' {1..59})" "$d/fast59"
+	ln -s "$(printf 'x%.0s' {1..60})" "$d/slow60"
+	mkfifo "$d/fifo"
+	mknod "$d/char" c 5 1
+	mknod "$d/block" b 259 70000
+	echo program >"$d/setuid"
+	chmod 6755 "$d/setuid"
+	mkdir -m 3777 "$d/sticky"
+	chown 70000:80000 "$d/tiny"
+	touch "$d/"$'\xff\xfe'"no utf8" "$d/"$'new\nline'
+	touch -d '1901-12-14 12:00:00.5' "$d/old"
+	touch -d '1969-12-31 23:59:58.25' "$d/before"
+	touch -d '2400-02-29 03:04:05.123456789' "$d/new"
+	touch -h -d '2040-01-01' "$d/link"
+	setfattr -n user.short -v value "$d/file"
+	setfattr -n user.empty "$d/file"
+	setfattr -n user.longer -v "$(printf 'v%.0s' {1..600})" "$d/small"
+	setfattr -n trusted.t -v 0x00ff10 "$d/many"
+	setfattr -n security.s -v x "$d/large"
+	setfacl -m u:1000:rw,g:2000:r "$d/small"
+	setfacl -d -m u:33:rwx,o:- "$d/sticky"
+}
+
+# differences A B: what rsync would have to do.
+differences()
+{
+	rsync -naHAX --checksum --delete --specials --devices -i --exclude=/lost+found \
+	    "$1/" "$2/" 2>&1
+}
+
+conf()
+{
+	printf '[mount /e]\nvfs = ext\nhost = %s\naccess = %s\n' "$IMG" "$1"
+}
+
+# clean WHAT
+clean()
+{
+	check "$1: e2fsck has nothing to say" e2fsck -fn "$IMG"
+	check "$1: it is marked as clean" grep -qE '^Filesystem state: +clean$' \
+	    <(dumpe2fs -h "$IMG" 2>/dev/null)
+}
+
+# The kernel writes, we read.
+read_kernels()
+{
+	local what=$1
+	if ! mount -o loop "$IMG" "$K" 2>"$W/.out"; then
+		skip "$what: the kernel does not mount it: $(head -n 1 "$W/.out")"
+		return
+	fi
+	cp -a --sparse=always "$SRC/." "$K/"
+	sync -f "$K"
+	df -B1 --output=size,used,avail,itotal,iused "$K" | tail -n 1 >"$W/df.kernel"
+	umount "$K"
+	rf_mount "$(conf ro)" "$M" || return
+	same "$what: the kernel's tree reads the same" "$(differences "$SRC" "$M/e")" ""
+	same "$what: and holes are where they are" \
+	    "$(du --block-size=1 "$M/e/pieces" | cut -f1)" "$(mount -o loop,ro "$IMG" "$K" &&
+		du --block-size=1 "$K/pieces" | cut -f1; umount "$K")"
+	df -B1 --output=size,used,avail,itotal,iused "$M/e" | tail -n 1 >"$W/df.ours"
+	same "$what: df" "$(cat "$W/df.ours")" "$(cat "$W/df.kernel")"
+	refuse "$what: nothing is written" 'Read-only' touch "$M/e/x"
+	rf_umount "$M"
+}
+
+# Changes to the tree of a writable mount, which leave it as the source is.
+churn()
+{
+	local d=$1 i
+	mkdir "$d/w" "$d/w/a" "$d/w/b"
+	(cd "$d/w/a" && seq 1 600 | xargs touch && seq 1 3 600 | xargs rm &&
+	    seq 2 3 600 | xargs mv -t ../b)
+	for i in 1 2 3 4; do
+		head -c 300000 /dev/urandom >"$d/w/f$i"
+	done
+	truncate -s 100001 "$d/w/f1"
+	truncate -s 400001 "$d/w/f1"
+	fallocate -l 1M "$d/w/f2" 2>/dev/null
+	fallocate -p -o 100000 -l 100000 "$d/w/f3"
+	dd if=/dev/zero of="$d/w/f4" bs=1000 seek=150 count=7 conv=notrunc status=none
+	mv "$d/w/b" "$d/w/a/below"
+	mv "$d/w/f1" "$d/w/f2"
+	ln "$d/w/f3" "$d/w/a/f3"
+	setfattr -n user.x -v "$(printf 'y%.0s' {1..300})" "$d/w/f3"
+	setfattr -n user.x -v short "$d/w/f3"
+	setfattr -x user.x "$d/w/f3"
+	mv "$d/many" "$d/w/many"
+	touch "$d/w/many/added"
+	rm "$d/w/many/added"
+	mv "$d/w/many" "$d/many"
+	sha256sum "$d"/w/f[234] | cut -d' ' -f1 >"$W/sums"
+}
+
+# The kernel reads what we write.
+write_ours()
+{
+	local what=$1
+	rf_mount "$(conf rw)" "$M" || return
+	check "$what: a tree is written" \
+	    rsync -aHAXS --specials --devices "$SRC/" "$M/e/"
+	check "$what: and changed" churn "$M/e"
+	rm -rf "$M/e/w/a"
+	same "$what: and reads the same" \
+	    "$(differences "$SRC" "$M/e" | grep -vE '^\*deleting +w/|^\.d\.\.t\.+ (many/|\./)$')" ""
+	rf_umount "$M"
+	clean "$what"
+	if mount -o loop,ro "$IMG" "$K" 2>/dev/null; then
+		same "$what: the kernel reads the same contents" \
+		    "$(sha256sum "$K"/w/f[234] | cut -d' ' -f1)" "$(cat "$W/sums")"
+		same "$what: and the same tree" \
+		    "$(differences "$SRC" "$K" | grep -vE '^\*deleting +w/|^\.d\.\.t\.+ (many/|\./)$')" ""
+		umount "$K"
+	fi
+	rf_mount "$(conf rw)" "$M" || return
+	rm -rf "$M"/e/[!l]* "$M"/e/l[!o]*
+	same "$what: all of it can be removed" "$(ls -A "$M/e")" "lost+found"
+	rf_umount "$M"
+	clean "$what: emptied"
+}
+
+# image SIZE MKFS ARGS…
+image()
+{
+	rm -f "$IMG"
+	truncate -s "$1" "$IMG"
+	shift
+	"$@" -q -F "$IMG" >"$W/.out" 2>&1 || {
+		skip "$*: $(head -n 1 "$W/.out")"
+		return 1
+	}
+}
+
+make_source
+while read -r what size args; do
+	# shellcheck disable=SC2086
+	image "$size" $args && read_kernels "$what"
+	# shellcheck disable=SC2086
+	image "$size" $args && write_ours "$what"
+done <<'X'
+ext2 64M mkfs.ext2 -I 256
+ext3 96M mkfs.ext3 -I 256
+ext4 96M mkfs.ext4 -b 4096
+ext4-1k 96M mkfs.ext4 -b 1024
+ext4-2k-no-journal 96M mkfs.ext4 -b 2048 -O ^has_journal,^metadata_csum,uninit_bg
+ext4-64bit-csum 96M mkfs.ext4 -b 4096 -O 64bit,metadata_csum,metadata_csum_seed
+ext4-inline_data 96M mkfs.ext4 -b 4096 -O inline_data
+ext4-bigalloc 192M mkfs.ext4 -b 4096 -O bigalloc -C 16384
+ext4-sparse_super2 96M mkfs.ext4 -b 4096 -O sparse_super2
+ext4-meta_bg 96M mkfs.ext4 -b 1024 -O meta_bg,^resize_inode
+ext4-ea_inode 96M mkfs.ext4 -b 4096 -O ea_inode
+ext4-no-extents 96M mkfs.ext4 -b 1024 -O ^extents,^64bit
+ext4-64k 256M mkfs.ext4 -b 65536
+X
+
+### Inodes of 128 bytes have no room for times before the second, and none for attributes.
+image 32M mkfs.ext2 -I 128 && rf_mount "$(conf rw)" "$M" && {
+	touch -d '2030-01-01 00:00:00.75' "$M/e/f"
+	setfattr -n user.a -v b "$M/e/f"
+	same "128 bytes: times are in seconds" "$(stat -c %y "$M/e/f" | cut -d' ' -f2)" \
+	    00:00:00.000000000
+	touch -d '2100-01-01' "$M/e/f"
+	same "128 bytes: times end in 2038" "$(date -u -d "@$(stat -c %Y "$M/e/f")" +%Y)" 2038
+	same "128 bytes: attributes are in a block" \
+	    "$(getfattr --only-values -n user.a "$M/e/f" 2>/dev/null)" b
+	rf_umount "$M"
+	clean "128 bytes"
+}
+
+### Files beyond 4 GiB.
+image 64M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
+	truncate -s 6G "$M/e/f"
+	echo end >>"$M/e/f"
+	echo at | dd of="$M/e/f" bs=1 seek=5000000000 conv=notrunc status=none
+	same "beyond 4 GiB" "$(tail -c 4 "$M/e/f")" end
+	same "beyond 4 GiB, inside" \
+	    "$(dd if="$M/e/f" bs=1 skip=5000000000 count=2 status=none)" at
+	rf_umount "$M"
+	clean "beyond 4 GiB"
+}
+
+### A full image: nothing half-done.
+image 16M mkfs.ext4 -m 0 -N 200 && rf_mount "$(conf rw)" "$M" && {
+	head -c 1000000 /dev/urandom >"$M/e/keep"
+	refuse "full: writing" 'No space' dd if=/dev/zero of="$M/e/fill" bs=64k
+	for i in {1..200}; do echo $i 2>/dev/null >"$M/e/n$i"; done 2>/dev/null
+	refuse "full: a directory" 'No space' mkdir "$M/e/d"
+	check "full: what is there can be written" \
+	    dd if=/dev/urandom of="$M/e/keep" bs=1000 count=1000 conv=notrunc
+	rm "$M/e/fill"
+	check "full: room that is given back can be had" \
+	    dd if=/dev/zero of="$M/e/keep2" bs=1M count=2
+	for i in {1..300}; do : >"$M/e/i$i"; done 2>/dev/null
+	refuse "full: inodes" 'No space' touch "$M/e/one more"
+	rf_umount "$M"
+	clean "full"
+}
+
+### A file that is open without a name is there until its last user has gone.
+image 16M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
+	before=$(df --output=iavail "$M/e" | tail -n 1)
+	echo content >"$M/e/f"
+	exec 7<>"$M/e/f"
+	rm "$M/e/f"
+	echo more >&7
+	same "without a name: it reads" "$(cat "/proc/self/fd/7")" "more
+nt"
+	exec 7<&-
+	sync -f "$M/e"
+	for ((i = 0; i < 50; i++)); do
+		after=$(df --output=iavail "$M/e" | tail -n 1)
+		[ "$after" != "$before" ] || break
+		sleep 0.1
+	done
+	same "without a name: and is given back" "$after" "$before"
+	rf_umount "$M"
+	clean "without a name"
+}
+
+### Marked before the first change, and not without one.
+state()
+{
+	dumpe2fs -h "$IMG" 2>/dev/null | sed -n 's/^Filesystem state: *//p'
+}
+image 16M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
+	cat "$M/e/lost+found" 2>/dev/null
+	ls "$M/e" >/dev/null
+	touch "$M/e/f"
+	same "it is marked as not clean while it is written" "$(state)" "not clean"
+	rf_umount "$M"
+	same "and as clean when it is unmounted" "$(state)" "clean"
+}
+
+### What is not to be written, and what is not to be read.
+# only_reads WHAT TEXT
+only_reads()
+{
+	rf_mount "$(conf rw)" "$M" || return
+	check "$1 is said: $2" grep -qF -- "$2" "${RF_LOG[$M]}"
+	refuse "$1: nothing is written" 'Read-only' touch "$M/e/x"
+	rf_umount "$M"
+}
+image 16M mkfs.ext4 && {
+	debugfs -w -R 'set_super_value state 0' "$IMG" 2>/dev/null
+	only_reads "not unmounted" "was not unmounted cleanly: run e2fsck -fy"
+	debugfs -w -R 'set_super_value state 3' "$IMG" 2>/dev/null
+	only_reads "errors" "is marked as having errors: run e2fsck -fy"
+}
+image 16M mkfs.ext4 && {
+	debugfs -w -R 'feature needs_recovery' "$IMG" >/dev/null 2>&1
+	only_reads "a journal with something in it" "its journal was not replayed"
+}
+image 16M mkfs.ext4 -O quota && only_reads "quota" "cannot be written here: quota"
+image 16M mkfs.ext4 -O verity && only_reads "verity" "cannot be written here: verity"
+# refused WHAT TEXT
+refused()
+{
+	conf rw >"$W/refused.conf"
+	check "$1 is refused: $2" grep -qF -- "$2" <(timeout 20 "$RUMPFUSE" -f \
+	    "$W/refused.conf" "$M" 2>&1)
+	! rf_is_mounted "$M" || umount "$M"
+}
+image 16M mkfs.ext4 -O encrypt && refused "encrypt" "cannot be read here: encrypt"
+image 16M mkfs.ext4 -O casefold && refused "casefold" "cannot be read here: casefold"
+image 16M mkfs.ext4 && {
+	truncate -s 8M "$IMG"
+	refused "cut short" "the device ends before"
+}
+image 16M mkfs.ext4 && {
+	printf X | dd of="$IMG" bs=1 seek=1100 conv=notrunc status=none
+	refused "a superblock that is wrong" "checksum of the superblock is wrong"
+}
+
+### A damaged part is an error for itself.
+image 16M mkfs.ext4 -b 1024 && rf_mount "$(conf rw)" "$M" && {
+	mkdir "$M/e/good" "$M/e/bad"
+	echo content >"$M/e/good/f"
+	echo content >"$M/e/bad/f"
+	rf_umount "$M"
+	block=$(debugfs -R 'blocks /bad' "$IMG" 2>/dev/null | tr -d ' ')
+	printf damage | dd of="$IMG" bs=1 seek=$((block * 1024 + 30)) conv=notrunc status=none
+	rf_mount "$(conf ro)" "$M" && {
+		refuse "a damaged directory" 'needs cleaning|Input/output' ls "$M/e/bad/"
+		same "and a good one" "$(cat "$M/e/good/f")" content
+		rf_umount "$M"
+	}
+}
+
+### Reading while writing.
+image 64M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
+	head -c 8M /dev/urandom >"$S/data"
+	cp "$S/data" "$M/e/data"
+	for i in 1 2 3 4 5 6; do
+		cp "$S/data" "$M/e/copy" &
+		for j in 1 2 3; do
+			dd if="$M/e/data" iflag=direct bs=64k status=none 2>/dev/null |
+			    cmp -s - "$S/data" || fail "reading while writing"
+		done
+		wait $!
+		cmp -s "$S/data" "$M/e/copy" || fail "writing while reading"
+	done
+	ok "reading while writing"
+	rf_umount "$M"
+	clean "reading while writing"
+}
+done_testing
