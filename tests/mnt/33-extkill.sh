@@ -81,7 +81,7 @@ X
 fresh()
 {
 	rm -f "$IMG"
-	truncate -s 256M "$IMG"
+	truncate -s 96M "$IMG"
 	# shellcheck disable=SC2086
 	mkfs.ext4 -q -F $1 "$IMG"
 }
