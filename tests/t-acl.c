@@ -123,6 +123,11 @@ TEST(modes)
 		acl_to_mode(v, n, &mode);
 		CHECK_EQ(mode & 0777, 0421);
 	}
+	/* The type of a file is none of its business. */
+	char typed[256];
+	uint32_t whole = 0100644;
+	CHECK(acl_to_mode(typed, acl(typed, "u6 U1:6 g4 m6 o4"), &whole));
+	CHECK_EQ(whole, 0100664);
 	/* Only the mask stands for the group's bits, if there is one. */
 	size_t n = acl(v, "u7 U1:7 g5 m7 o0");
 	char want[256];

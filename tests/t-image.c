@@ -4,6 +4,7 @@
  * Beside the example module there are types of the test's own, one that writes and one that
  * fails as it is told.  In checked builds the end of each case aborts if a vnode is left.
  */
+#include "tests/t-tmp.h"
 #include "tests/t-ukfs.h"
 #include "tests/t-vfs.h"
 #include "vfs/image/fstype.h"
@@ -136,28 +137,47 @@ static struct {
 	bool writable;
 } told;
 
-/* One device at a time is enough for what is tested. */
 static struct {
-	struct vnode *root;
+	struct mount *mount;
 	struct device *dev;
 } keeps[4];
+
+static unsigned
+keeps_of(const struct mount *mp)
+{
+	unsigned i = 0;
+
+	while (keeps[i].mount != mp)
+		i++;
+	return i;
+}
+
+static void
+keep_free(struct mount *mp)
+{
+	unsigned i = keeps_of(mp);
+
+	device_close(keeps[i].dev);
+	keeps[i].mount = NULL;
+	free(mp);
+}
 
 static int
 keep_mount(struct fsmount *m, struct vnode **ret_root)
 {
 	struct rumpfs_opts ro = {0, 0, 0755, m->fm_uid, m->fm_gid};
-	int r = told.mount, i = 0;
+	int r = told.mount;
+	unsigned i = keeps_of(NULL);
 
 	if (r < 0) {
 		snprintf(m->fm_why, sizeof(m->fm_why), "as it was told");
 		return r;
 	}
-	while (keeps[i].root)
-		i++;
 	r = rumpfs_new(m->fm_vfs, &ro, ret_root);
 	if (r < 0)
 		return r;
-	keeps[i].root = *ret_root;
+	(*ret_root)->v_mount->mnt_free = keep_free;
+	keeps[i].mount = (*ret_root)->v_mount;
 	keeps[i].dev = m->fm_dev;
 	told.mounts++;
 	told.writable = device_writable(m->fm_dev);
@@ -171,16 +191,13 @@ keep_mount(struct fsmount *m, struct vnode **ret_root)
 static int
 keep_unmount(struct vnode *root)
 {
-	int i = 0, r = 0;
+	unsigned i = keeps_of(root->v_mount);
+	int r = 0;
 
-	while (keeps[i].root != root)
-		i++;
 	if (device_writable(keeps[i].dev))
 		r = device_write(keeps[i].dev, "END", 3, 0);
 	CHECK_EQ(r, 0);
 	rumpfs_empty(root);
-	device_close(keeps[i].dev);
-	keeps[i].root = NULL;
 	told.unmounts++;
 	return told.unmount;
 }

@@ -16,7 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/t-tmp.h"
 #include "tests/t.h"
 #include "vfs/ukfs/ukfs.h"
 
@@ -72,6 +71,7 @@ have_type(const char *type)
 }
 
 #ifdef T_TYPE
+#include "tests/t-tmp.h"
 
 static struct tmp t_media;
 static char t_image[96];
@@ -99,7 +99,7 @@ new_image(void)
 	}
 	unlink(t_image);
 	return RUN("truncate", "-s", "24M", t_image) == 0 &&
-	       RUN("mke2fs", "-q", "-F", "-t", "ext4", t_image) == 0;
+	       RUN("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", t_image) == 0;
 }
 
 static struct ukfs *

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define PERM 7u
-#define SETS 07000u /* what no ACL speaks of */
 
 bool
 acl_is_name(const char *name)
@@ -144,7 +143,7 @@ acl_to_mode(const void *value, size_t len, uint32_t *mode)
 			more = true;
 		}
 	}
-	*mode = (*mode & SETS) | bits | group << 3;
+	*mode = (*mode & ~0777u) | bits | group << 3;
 	return more;
 }
 

@@ -209,7 +209,8 @@ refused "options that the type has not" 'option "colour"' "vfs = rumpfs" "option
 for t in ext archive squashfs; do
 	has $t || continue
 	for f in empty garbage zeros; do
-		refused "$f as $t" "$t: " "vfs = $t" "host = $f"
+		[ $t-$f = archive-zeros ] || # that is an empty tar
+		    refused "$f as $t" "$t: " "vfs = $t" "host = $f"
 	done
 	refused "a directory as $t" "irectory" "vfs = $t" "device = /d"
 done
@@ -307,5 +308,184 @@ for how in term int; do
 	exec 5<&-
 done
 
+### What the modules read.
+T=$W/tree
+mkdir -p "$T/dir/sub"
+head -c 3000000 /dev/urandom >"$T/big"
+echo small >"$T/dir/small"
+: >"$T/empty"
+ln -s ../big "$T/dir/link"
+chmod 640 "$T/dir/small"
+seq 1 100000 >"$T/dir/sub/numbers"
+declare -A IMAGE=([squashfs]=a.sqfs [archive]="a.tar a.tgz a.zip a.iso a.7z")
+if has squashfs; then
+	check "mksquashfs" mksquashfs "$T" "$W/a.sqfs" -quiet -no-progress
+fi
+if has archive; then
+	tar -C "$T" -cf "$W/a.tar" .
+	tar -C "$T" -czf "$W/a.tgz" .
+	(cd "$T" && zip -qry "$W/a.zip" . && bsdtar -cf "$W/a.7z" --format 7zip .)
+	genisoimage -quiet -R -o "$W/a.iso" "$T" 2>/dev/null
+fi
+for t in squashfs archive; do
+	has $t || continue
+	for f in ${IMAGE[$t]}; do
+		printf '[mount /a]\nhost = %s\n' "$f" >"$W/a.conf"
+		rf_start 0 --check "$W/a.conf"
+		check "--check: $f" grep -qE "^/a +$t +0 +$(stat -c %s "$W/$f") +ro +$W/$f\$" "$W/.out"
+		before=$(sha256sum <"$W/$f")
+		rf_mount "$W/a.conf" "$M"
+		check "$f has what was put into it" diff -r --no-dereference "$T" "$M/a"
+		same "$f: symlinks" "$(readlink "$M/a/dir/link")" ../big
+		[ $f = a.iso ] || same "$f: modes" "$(stat -c %a "$M/a/dir/small")" 640
+		refuse "$f is not written" 'Read-only' touch "$M/a/dir/small"
+		rf_umount "$M"
+		same "$f is as it was" "$(sha256sum <"$W/$f")" "$before"
+	done
+done
+
+# An ISO in a tar in an ext4 in a partition of a disk, declared the wrong way round.
+if has archive; then
+	mkdir "$W/inner"
+	cp "$W/a.iso" "$W/inner/in.iso"
+	tar -C "$W/inner" -cf "$W/t.tar" .
+	printf '[mount /all/iso]\ndevice = /tar/in.iso\n[mount /tar]\ndevice = %s/t.tar\n' \
+	    "$(has ext && echo /all || echo /key)" >"$W/nested.conf"
+	if has ext; then
+		truncate -s 64M "$W/disk"
+		printf 'label: gpt\nsize=48MiB, start=2048, name=data\n' | sfdisk -q "$W/disk" >/dev/null
+		mkdir "$W/root"
+		cp "$W/t.tar" "$W/root/t.tar"
+		mkfs.ext4 -q -F -d "$W/root" -E offset=1048576 "$W/disk" 48m 2>/dev/null
+		printf '[mount /all]\ndevice = /disk/p1\n[etfs /disk/p1]\nhost = disk\npartition = data\n' \
+		    >>"$W/nested.conf"
+	else
+		printf '[etfs /key/t.tar]\nhost = t.tar\n' >>"$W/nested.conf"
+	fi
+	rf_start 0 --check "$W/nested.conf"
+	rf_mount "$W/nested.conf" "$M"
+	check "a file in an ISO in a tar" diff -r --no-dereference "$T" "$M/all/iso"
+	exec 5<"$M/all/iso/big"
+	rf_umount "$M" term
+	exec 5<&-
+fi
+
+# What is mounted for writing.
+# fsck WHAT: the image is clean.
+fsck()
+{
+	check "$1: e2fsck" e2fsck -fn "$W/e.img"
+	refuse "$1: no recovery" 'XXX' sh -c "dumpe2fs -h $W/e.img 2>&1 | grep needs_recovery || echo XXX; false"
+}
+if has ext; then
+	mkfs.ext4 -q -F -d "$T" "$W/e.img" 64m 2>/dev/null
+	cp --sparse=always "$W/e.img" "$W/fresh.img"
+	printf '[mount /e]\nhost = e.img\n' >"$W/e.conf"
+	before=$(sha256sum <"$W/e.img")
+	rf_start 0 --check "$W/e.conf"
+	check "--check: ext" grep -qE "^/e +ext +0 +67108864 +rw +$W/e.img\$" "$W/.out"
+	same "--check writes nothing" "$(sha256sum <"$W/e.img")" "$before"
+	for o in "-o ro" "-s"; do
+		[ "$o" = -s ] && echo 'access = ro' >>"$W/e.conf"
+		rf_mount "$W/e.conf" "$M" $o
+		check "read-only" diff -r --no-dereference -x lost+found "$T" "$M/e"
+		refuse "read-only" 'Read-only' touch "$M/e/x"
+		rf_umount "$M"
+		same "read-only, nothing is written" "$(sha256sum <"$W/e.img")" "$before"
+	done
+	printf '[mount /e]\nhost = e.img\n[mount /e2]\nhost = e.img\naccess = ro\n' >"$W/bad.conf"
+	rf_start 3 --check "$W/bad.conf"
+	said "--check: one image twice" 'it is mounted already'
+	rf_start 3 -f "$W/bad.conf" "$W/no"
+	said "one image twice" 'it is mounted already'
+	printf '[mount /e]\nhost = e.img\naccess = ro\n[mount /e2]\nhost = e.img\naccess = ro\n' >"$W/bad.conf"
+	rf_start 0 --check "$W/bad.conf"
+	printf '[etfs /k]\nhost = e.img\naccess = ro\n[mount /e]\ndevice = /k\n' >"$W/bad.conf"
+	rf_start 3 --check "$W/bad.conf"
+	said "--check: a device that only reads" 'the device cannot be written'
+	rf_start 3 -f "$W/bad.conf" "$W/no"
+	said "a device that only reads" 'the device cannot be written'
+	same "what is refused is not written" "$(sha256sum <"$W/e.img")" "$before"
+
+	# Written, seen, synced, unmounted in every way.
+	for how in umount term int; do
+		printf '[mount /e]\nhost = e.img\n' >"$W/e.conf"
+		rf_mount "$W/e.conf" "$M"
+		check "writing" cp -a "$T" "$M/e/copy-$how"
+		check "moving" mv "$M/e/copy-$how/dir" "$M/e/copy-$how/moved"
+		rm "$M/e/copy-$how/empty"
+		df1=$(df --output=avail "$M/e" | tail -n 1)
+		[ $how = umount ] || exec 5<>"$M/e/copy-$how/big"
+		rf_umount "$M" $how
+		exec 5>&-
+		fsck "$how"
+		rf_mount "$W/e.conf" "$M"
+		check "$how: it is there" cmp "$T/big" "$M/e/copy-$how/big"
+		check "$how: it was moved" diff -r --no-dereference "$T/dir" "$M/e/copy-$how/moved"
+		check "$how: it was removed" test ! -e "$M/e/copy-$how/empty"
+		same "$how: as much is free" "$(df --output=avail "$M/e" | tail -n 1)" "$df1"
+		rf_umount "$M"
+	done
+	rf_mount "$W/e.conf" "$M"
+	echo soon >"$M/e/soon"
+	for ((i = 0; i < 16; i++)); do
+		debugfs -R 'cat /soon' "$W/e.img" 2>/dev/null | grep -q soon && break
+		sleep 0.5
+	done
+	at_most "s until it is with the host" $((i / 2 + 1)) 7
+	check "without fsync and unmount" sh -c "debugfs -R 'cat /soon' $W/e.img 2>/dev/null | grep soon"
+
+	# A reload beside it looks at others only; and what is written must be closed.
+	printf '[mount /e]\nhost = e.img\n[mount /l]\nvfs = lines\nhost = text\n' >"$W/e.conf"
+	exec 5>"$M/e/open"
+	echo 1 >&5
+	reloads "a reload beside it" test -e "$M/l/1"
+	echo 2 >&5
+	printf '[mount /e]\nhost = e.img\naccess = ro\n[mount /l]\nvfs = lines\nhost = text\n' >"$W/e.conf"
+	refuses "a change of one that is in use" 'image at /e: it cannot be unmounted: files are open'
+	echo 3 >&5
+	exec 5>&-
+	same "goes on" "$(cat "$M/e/open")" "$(printf '1\n2\n3')"
+	is_ro() { ! touch "$M/e/open" 2>/dev/null; }
+	reloads "closed, it becomes read-only" is_ro
+	fsck "a reload"
+	same "what was written" "$(cat "$M/e/open")" "$(printf '1\n2\n3')"
+	sed -i '/access/d' "$W/e.conf"
+	is_rw() { touch "$M/e/open" 2>/dev/null; }
+	reloads "and writable again" is_rw
+	printf '[mount /e]\nhost = e.img\n[mount /again]\nhost = e.img\naccess = ro\n' >"$W/e.conf"
+	refuses "one image twice" 'it is mounted already'
+	same "it goes on" "$(cat "$M/e/open")" "$(printf '1\n2\n3')"
+
+	# The connection is cut.
+	echo last >"$M/e/last"
+	devs=$(rf_fuse_devs)
+	for d in $devs; do
+		grep -q " 0:$d .* $M " /proc/self/mountinfo && echo 1 >"/sys/fs/fuse/connections/$d/abort"
+	done
+	wait "${RF_PID[$M]}"
+	same "the exit status when the connection is cut" $? 5
+	unset "RF_PID[$M]"
+	fsck "a cut connection"
+	same "what was written is there" "$(debugfs -R 'cat /last' "$W/e.img" 2>/dev/null)" last
+
+	# Where it cannot be written back, that is told.
+	mkdir "$W/small"
+	mount -t tmpfs -o size=12m none "$W/small"
+	truncate -s 64M "$W/small/e.img"
+	mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard -J size=4 "$W/small/e.img" 2>/dev/null
+	printf '[mount /e]\nhost = small/e.img\n' >"$W/e.conf"
+	rf_mount "$W/e.conf" "$M"
+	cat /dev/zero >"$W/small/fill" 2>/dev/null
+	for ((i = 0; i < 300; i++)); do
+		mkdir "$M/e/d$i" 2>/dev/null
+	done
+	umount "$M"
+	wait "${RF_PID[$M]}"
+	same "the exit status with a host that is full" $? 5
+	check "it is told" grep -q 'image at /e: it could not be written back' "${RF_LOG[$M]}"
+	unset "RF_PID[$M]"
+	umount "$W/small"
+fi
 
 done_testing

@@ -40,7 +40,7 @@ label: gpt
 start=2048, size=16MiB, name=boot
 size=1400MiB, name=root
 P
-	loop=$(losetup -f --show -o $((18 * 1024 * 1024)) --sizelimit $((1400 * 1024 * 1024)) "$1")
+	loop=$(losetup -f --show -o $((17 * 1024 * 1024)) --sizelimit $((1400 * 1024 * 1024)) "$1")
 	mkfs.ext4 -q -F "$loop" && mkdir -p "$W/l" && mount "$loop" "$W/l" &&
 	    rsync -aHAX "$W/tree/" "$W/l/" && umount "$W/l"
 	losetup -d "$loop"
@@ -107,7 +107,7 @@ same "ext4-rw: the copy is the same" \
     "$(rsync -naHAX --checksum --delete --itemize-changes "$W/tree/usr/share/" "$M/copy/" 2>&1)" ""
 check "ext4-rw: dpkg writes its database" chroot "$M" dpkg --clear-selections
 rf_umount "$M"
-loop=$(losetup -f --show -o $((18 * 1024 * 1024)) --sizelimit $((1400 * 1024 * 1024)) "$W/disk.img")
+loop=$(losetup -f --show -o $((17 * 1024 * 1024)) --sizelimit $((1400 * 1024 * 1024)) "$W/disk.img")
 check "ext4-rw: e2fsck finds nothing" e2fsck -fn "$loop"
 losetup -d "$loop"
 done_testing

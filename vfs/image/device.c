@@ -16,6 +16,7 @@ struct device {
 	struct vnode *d_vp; /* c: one reference */
 	uint64_t d_file; /* c: id of the open file; it may have gone with the namespace */
 	pthread_rwlock_t d_lock; /* shared: the file is used; exclusive: it is closed */
+	bool d_shut;             /* d_lock */
 	uint64_t d_size;         /* c: bytes */
 	bool d_writable;         /* c */
 };
@@ -56,14 +57,15 @@ device_open(struct vnode *vp, bool writable, struct device **ret)
 }
 
 void
-device_shut(struct device *d)
+device_shut(struct device *d, bool lent)
 {
 	struct file *f;
 
 	if (!d)
 		return;
 	pthread_rwlock_wrlock(&d->d_lock);
-	f = vfs_file_peek(d->d_vfs, d->d_file);
+	d->d_shut = true;
+	f = lent ? NULL : vfs_file_peek(d->d_vfs, d->d_file);
 	if (f)
 		vop_close(f);
 	pthread_rwlock_unlock(&d->d_lock);
@@ -74,7 +76,7 @@ device_close(struct device *d)
 {
 	if (!d)
 		return;
-	device_shut(d);
+	device_shut(d, false);
 	pthread_rwlock_destroy(&d->d_lock);
 	vn_unref(d->d_vp);
 	free(d);
@@ -86,7 +88,7 @@ static struct file *
 enter(struct device *d)
 {
 	pthread_rwlock_rdlock(&d->d_lock);
-	return vfs_file_peek(d->d_vfs, d->d_file);
+	return d->d_shut ? NULL : vfs_file_peek(d->d_vfs, d->d_file);
 }
 
 static int

@@ -31,9 +31,10 @@ struct device;
 int device_open(struct vnode *vp, bool writable, struct device **ret);
 /* Takes NULL. */
 void device_close(struct device *d);
-/* Its open file goes now, though somebody may still have a vnode of the file system: waits
- * for calls that are under way; later ones are -EIO.  Takes NULL. */
-void device_shut(struct device *d);
+/* It is used no more, though somebody may still have a vnode of the file system: waits for
+ * calls that are under way; later ones are -EIO.  The open file goes now, or, where windows
+ * of it may be lent, with device_close().  Takes NULL. */
+void device_shut(struct device *d, bool lent);
 
 /* Bytes, as it was opened. */
 uint64_t device_size(const struct device *d);

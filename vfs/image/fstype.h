@@ -77,6 +77,10 @@ struct fstype {
 	struct fstype *ft_next; /* fstype.c's own */
 };
 
+/* A module's own, if this is one: whatever others have loaded by that name, its references to
+ * it are to its own. */
+extern struct fstype ukfs_fstype __attribute__((visibility("protected")));
+
 /* 0, -EINVAL (another ABI, a bad name), -EEXIST.  t stays where it is. */
 int fstype_register(struct fstype *t);
 /* NULL: no such type. */

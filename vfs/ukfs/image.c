@@ -22,7 +22,7 @@ struct image {
 	struct device *im_dev;        /* c: the file system's, or NULL */
 	struct vfs *im_vfs;           /* c */
 	bool im_host;                 /* c: im_devvp is a key of ours without a name */
-	bool im_rdonly;               /* c */
+	bool im_rdonly;               /* m to set and for others; c once mounted */
 	bool im_check;                /* c: is only looked at, and never written */
 	unsigned im_number;           /* m: its own among those that are mounted */
 	struct attach im_at;
@@ -258,10 +258,15 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	}
 	if (m.fm_why[0])
 		say(why, s, "%s: %s", im->im_type->ft_name, m.fm_why);
-	if (!im->im_check)
-		im->im_rdonly |= m.fm_rdonly;
+	if (!im->im_check && m.fm_rdonly) {
+		/* Who mounts something else may be looking. */
+		lk_mutex(&images_mtx, LK_LEAF);
+		im->im_rdonly = true;
+		lk_mutex_unlock(&images_mtx, LK_LEAF);
+	}
 	atomic_fetch_or(&im->im_root->v_flags, VF_ROOT);
-	im->im_root->v_mount->mnt_ino = INO_BASE + im->im_number * INO_STEP;
+	if (!s->is_own_ino)
+		im->im_root->v_mount->mnt_ino = INO_BASE + im->im_number * INO_STEP;
 	if (im->im_rdonly || im->im_check)
 		atomic_fetch_or(&im->im_root->v_mount->mnt_flags, MNT_RDONLY);
 	return 0;
@@ -337,6 +342,12 @@ tell_device(const struct image *im)
 		v->vfs_notify->inode(v->vfs_notify_arg, im->im_devvp);
 }
 
+static bool
+is_busy(const struct image *im)
+{
+	return atomic_load(&im->im_root->v_mount->mnt_nopen) > 0;
+}
+
 /* The root, the file system behind it, the device. */
 static int
 end_image(struct image *im)
@@ -346,8 +357,9 @@ end_image(struct image *im)
 	if (im->im_root) {
 		if (im->im_type->ft_unmount)
 			r = im->im_type->ft_unmount(im->im_root);
-		/* Somebody may have vnodes of it; the device is free for all that. */
-		device_shut(im->im_dev);
+		/* Somebody may have vnodes of it; the device is free for all that.  Where
+		 * files are open, one may have been lent a window just now. */
+		device_shut(im->im_dev, is_busy(im));
 		vn_unref(im->im_root);
 	}
 	return r;
@@ -415,12 +427,6 @@ put:
 free:
 	free(im);
 	return r;
-}
-
-static bool
-is_busy(const struct image *im)
-{
-	return atomic_load(&im->im_root->v_mount->mnt_nopen) > 0;
 }
 
 int

@@ -35,6 +35,7 @@ struct image_spec {
 	const char *is_options;     /* the type's own, or NULL */
 	uint32_t is_uid, is_gid;    /* who owns what the image gives no owner */
 	bool is_rdonly;
+	bool is_own_ino; /* inode numbers are shown as the image has them */
 	/* Only to see whether it could be: it is mounted read-only, whatever is_rdonly says;
 	 * no lock is taken, and images that are mounted in earnest are not in its way.
 	 * -EINPROGRESS: one that is mounted for writing now has these bytes, so that nothing

@@ -25,6 +25,14 @@ static struct {
 	_Atomic bool p_done; /* a: _ukfs_init() has succeeded */
 } proc;
 
+/*
+ * The namespace takes it that the kernel may ask for what stood at its root, so a file system
+ * that was mounted there is kept.  Here nobody asks but who mounts and unmounts; while nobody
+ * does, it is let go.
+ */
+static pthread_rwlock_t root_lock =
+    PTHREAD_RWLOCK_INITIALIZER; /* outside the rank order */
+
 /* What there is to say of this thread's last mount. */
 static _Thread_local struct image_why last_why;
 
@@ -121,6 +129,26 @@ handle_free(struct ukfs *fs)
 	free(fs);
 }
 
+/* As image_unmount(). */
+static int
+unmount(struct image *im, bool force, bool *ret_gone)
+{
+	AUTO_VNODE root = NULL;
+	int r;
+
+	if (strcmp(image_path(im), "/") == 0)
+		root = vn_ref(image_root_peek(im));
+	pthread_rwlock_rdlock(&root_lock);
+	r = image_unmount(&proc.p_vfs, im, force, ret_gone);
+	pthread_rwlock_unlock(&root_lock);
+	if (*ret_gone && root) {
+		pthread_rwlock_wrlock(&root_lock);
+		vn_forget(root, 1);
+		pthread_rwlock_unlock(&root_lock);
+	}
+	return r;
+}
+
 static int
 mount_at(const char *vfsname, const char *device, char *path, int flags, const void *arg,
     size_t arglen, struct ukfs **ret)
@@ -149,16 +177,17 @@ mount_at(const char *vfsname, const char *device, char *path, int flags, const v
 	    .is_uid = getuid(),
 	    .is_gid = getgid(),
 	    .is_rdonly = flags & UKFS_RDONLY,
+	    .is_own_ino = true, /* st_dev tells mounts apart here */
 	};
+	pthread_rwlock_rdlock(&root_lock);
 	build_path(path);
 	r = image_mount(&proc.p_vfs, proc.p_etfs, &s, &im, &last_why);
+	pthread_rwlock_unlock(&root_lock);
 	uk_arg_done(&ma);
 	if (r == 0) {
-		/* The image's own numbers: st_dev tells mounts apart here. */
-		image_root_peek(im)->v_mount->mnt_ino = 0;
 		r = handle_new(im, ret);
 		if (r < 0)
-			(void)image_unmount(&proc.p_vfs, im, true, &gone);
+			(void)unmount(im, true, &gone);
 	}
 	return r;
 }
@@ -233,8 +262,7 @@ ukfs_release(struct ukfs *fs, int flags)
 	if (r < 0 && !must)
 		return (int)uk_ret(r);
 	if (!stays) {
-		int e = image_unmount(
-		    &proc.p_vfs, fs->fs_im, flags & UKFS_RELFLAG_FORCE, &gone);
+		int e = unmount(fs->fs_im, flags & UKFS_RELFLAG_FORCE, &gone);
 
 		if (!gone && !must)
 			return (int)uk_ret(e);

@@ -127,12 +127,31 @@ ukfs_lchown(struct ukfs *fs, const char *path, uid_t uid, gid_t gid)
 	return set_owner(fs, path, false, uid, gid);
 }
 
+/* The flags that say something of a file; others say how its file system keeps it, and stay. */
+#define FLAGS                                                                       \
+	(FS_SECRM_FL | FS_UNRM_FL | FS_COMPR_FL | FS_SYNC_FL | FS_IMMUTABLE_FL |    \
+	    FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_JOURNAL_DATA_FL |      \
+	    FS_NOTAIL_FL | FS_DIRSYNC_FL | FS_TOPDIR_FL | FS_NOCOW_FL | FS_DAX_FL | \
+	    FS_PROJINHERIT_FL)
+
+static int
+change_flags(struct vnode *vp, struct file *f, uint32_t flags)
+{
+	uint32_t now = 0;
+	int r = vop_ioctl(vp, f, FS_IOC_GETFLAGS, NULL, 0, &now, sizeof(now), &uk_cred);
+
+	if (r < 0)
+		return r;
+	flags |= now & ~(uint32_t)FLAGS;
+	return vop_ioctl(
+	    vp, f, FS_IOC_SETFLAGS, &flags, sizeof(flags), NULL, 0, &uk_cred);
+}
+
 /* On an open file, as ioctl(2) has it; what cannot be opened has no flags. */
 static int
 set_flags(struct ukfs *fs, const char *path, bool follow, unsigned long flags)
 {
 	AUTO_VNODE vp = NULL;
-	uint32_t value = (uint32_t)flags;
 	struct file *f;
 	int r = flags > UINT32_MAX ? -EINVAL : uk_lookup(fs, path, follow, &vp);
 
@@ -143,8 +162,7 @@ set_flags(struct ukfs *fs, const char *path, bool follow, unsigned long flags)
 	if (r == 0)
 		r = vop_open(vp, O_RDONLY, &uk_cred, &f);
 	if (r == 0) {
-		r = vop_ioctl(
-		    vp, f, FS_IOC_SETFLAGS, &value, sizeof(value), NULL, 0, &uk_cred);
+		r = change_flags(vp, f, (uint32_t)flags);
 		vop_close(f);
 	}
 	return (int)uk_ret(r == -ENOTTY ? -EOPNOTSUPP : r);

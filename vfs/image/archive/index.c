@@ -554,22 +554,27 @@ add_all(struct index *ix)
 
 /* A compressed stream that is no archive: one file. */
 static int
-add_raw(struct index *ix)
+add_raw(struct ar *ar, char *why, size_t len)
 {
-	struct tree *t = ix->ix_t;
+	struct tree *t = &ar->ar_tree;
+	uint8_t *buf = malloc(LA_BUF);
 	uint64_t size = 0;
 	uint32_t node;
-	ssize_t n;
+	ssize_t n = 0;
 	int r;
 
-	while (
-	    (n = seq_read(ix->ix_ar->ar_st.st_seq, ix->ix_la.la_buf, LA_BUF, size)) > 0) {
+	if (!buf)
+		return -ENOMEM;
+	while (size < ar->ar_limit &&
+	       (n = seq_read(ar->ar_st.st_seq, buf, LA_BUF, size)) > 0)
 		size += (uint64_t)n;
-		if (size >= ix->ix_ar->ar_limit)
-			return -EFBIG;
-	}
+	free(buf);
+	if (n > 0)
+		return -EFBIG;
 	if (size == 0)
 		return n < 0 ? (int)n : -EUCLEAN;
+	if (n < 0)
+		snprintf(why, len, "damaged after %llu bytes", (unsigned long long)size);
 	r = tree_node(t, S_IFREG | 0444, &node);
 	if (r < 0)
 		return r;
@@ -577,9 +582,7 @@ add_raw(struct index *ix)
 	t->t_nodes[node].an_gid = t->t_gid;
 	t->t_nodes[node].an_size = size;
 	t->t_nodes[node].an_kind = DK_DIRECT;
-	r = tree_enter(t, 0, "data", 4, node);
-	ix->ix_headers++;
-	return r < 0 ? r : (int)n;
+	return tree_enter(t, 0, "data", 4, node);
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -631,13 +634,8 @@ date_made(struct index *ix)
 static int
 index_with(struct index *ix, char *why, size_t len)
 {
-	struct ar *ar = ix->ix_ar;
-	bool filtered = ar->ar_st.st_seq != NULL;
 	int r = add_all(ix);
-	bool known = archive_format(ix->ix_la.la_a) != 0;
 
-	if (r < 0 && ix->ix_headers == 0 && filtered && !known && r == -EUCLEAN)
-		r = add_raw(ix);
 	if (r < 0 && (ix->ix_headers == 0 || r == -ENOMEM)) {
 		const char *text = archive_error_string(ix->ix_la.la_a);
 
@@ -674,6 +672,8 @@ ar_index(struct ar *ar, char *why, size_t why_len)
 			ix.ix_la.la_limit = ar->ar_limit;
 		r = index_with(&ix, why, why_len);
 		la_close(&ix.ix_la);
+	} else if (r == -EUCLEAN && ar->ar_st.st_seq) {
+		r = add_raw(ar, why, why_len);
 	} else {
 		snprintf(why, why_len, "%s", text);
 	}

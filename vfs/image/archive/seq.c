@@ -162,15 +162,18 @@ make(struct seq *s, uint64_t no)
 	return c;
 }
 
-/* m held.  Bytes of one chunk. */
+/* m held.  Bytes of one chunk.  keep: the number of one that is not to lose what it has. */
 static int
-store_part(struct seq *s, const uint8_t *p, uint32_t len, uint64_t no, uint32_t at)
+store_part(struct seq *s, const uint8_t *p, uint32_t len, uint64_t no, uint32_t at,
+    uint64_t keep)
 {
 	struct chunk *c = find(s, no);
 
 	if (c && c->c_from <= at && at + len <= c->c_to)
 		return 0; /* known */
 	if (c && (at > c->c_to || at < c->c_from)) {
+		if (no == keep)
+			return 0;
 		drop(s, c);
 		c = NULL;
 	}
@@ -187,7 +190,7 @@ store_part(struct seq *s, const uint8_t *p, uint32_t len, uint64_t no, uint32_t 
 }
 
 static int
-store(struct seq *s, const uint8_t *p, size_t len, uint64_t pos)
+store(struct seq *s, const uint8_t *p, size_t len, uint64_t pos, uint64_t keep)
 {
 	int r = 0;
 
@@ -195,7 +198,7 @@ store(struct seq *s, const uint8_t *p, size_t len, uint64_t pos)
 		uint32_t at = (uint32_t)(pos % CHUNK);
 		uint32_t n = len < CHUNK - at ? (uint32_t)len : CHUNK - at;
 
-		r = store_part(s, p, n, pos / CHUNK, at);
+		r = store_part(s, p, n, pos / CHUNK, at, keep);
 		p += n;
 		len -= n;
 		pos += n;
@@ -254,7 +257,7 @@ ends(struct seq *s, uint64_t pos, int err)
 
 /* m held, and let go meanwhile.  The cursor's next bytes: 1, 0, -errno. */
 static int
-advance(struct seq *s, struct cursor *cu)
+advance(struct seq *s, struct cursor *cu, uint64_t keep)
 {
 	struct feed *f = cu->cu_feed;
 	const void *buf;
@@ -265,7 +268,7 @@ advance(struct seq *s, struct cursor *cu)
 	r = s->s_ops->next(f, &buf, &len);
 	pthread_mutex_lock(&s->s_mtx);
 	if (r > 0) {
-		int e = store(s, buf, len, f->fd_pos);
+		int e = store(s, buf, len, f->fd_pos, keep);
 
 		if (e < 0)
 			r = e;
@@ -304,7 +307,8 @@ run(struct seq *s, uint64_t off, uint64_t to)
 	while (r > 0 && cu->cu_feed->fd_pos < to) {
 		uint64_t before = cu->cu_feed->fd_pos;
 
-		r = advance(s, cu);
+		/* What it came for stays, though there be a gap behind it. */
+		r = advance(s, cu, came ? off / CHUNK : UINT64_MAX);
 		/* It may have leapt over what is asked for. */
 		if (r > 0 && before <= off && cu->cu_feed->fd_pos > off) {
 			struct chunk *c = find(s, off / CHUNK);

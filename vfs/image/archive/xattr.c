@@ -12,6 +12,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "vfs/acl.h"
@@ -115,8 +116,9 @@ add_acl(
 	int n = archive_entry_acl_reset(e, type), ty, perm, tag, id, lost = 0;
 	struct posix_acl_xattr_header *h;
 	struct posix_acl_xattr_entry *x;
+	uint32_t perms = *mode & 07777;
 	const char *who;
-	bool empty;
+	bool empty, more = true;
 	size_t len;
 
 	if (n <= 0)
@@ -151,11 +153,14 @@ add_acl(
 	len = (size_t)((char *)x - (char *)h);
 	qsort(h + 1, (size_t)(x - (struct posix_acl_xattr_entry *)(h + 1)), sizeof(*x),
 	    by_tag_and_id);
-	if (acl_check(h, len, &empty) < 0 || empty)
+	if (acl_check(h, len, &empty) < 0 || empty) {
 		lost++;
-	else if (type == ARCHIVE_ENTRY_ACL_TYPE_ACCESS && !acl_to_mode(h, len, mode))
-		; /* it is the mode */
-	else if (add_record(t, name, h, len) < 0)
+		more = false;
+	} else if (type == ARCHIVE_ENTRY_ACL_TYPE_ACCESS) {
+		more = acl_to_mode(h, len, &perms);
+		*mode = (*mode & S_IFMT) | perms;
+	}
+	if (more && add_record(t, name, h, len) < 0)
 		lost = -ENOMEM;
 	free(h);
 	return lost;

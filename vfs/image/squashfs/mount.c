@@ -83,11 +83,10 @@ read_super(struct sq_mount *m, struct fsmount *fm)
 	    .file = {.read_at = devfile_read_at, .get_size = devfile_size},
 	    .dev = fm->fm_dev};
 	sqfs_super_t *s = &m->m_super;
-	int r;
+	int r = SQFS_ERROR_SUPER_BLOCK_SIZE;
 
-	if (device_size(fm->fm_dev) < sizeof(*s))
-		return -EUCLEAN;
-	r = sqfs_super_read(s, &d.file);
+	if (device_size(fm->fm_dev) >= sizeof(*s))
+		r = sqfs_super_read(s, &d.file);
 	if (d.error < 0)
 		return d.error;
 	if (r != 0) {

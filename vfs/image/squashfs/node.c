@@ -218,10 +218,10 @@ read_head(struct sq_mount *m, uint64_t ref, struct head *h)
 {
 	int r;
 
-	if (ref >> 16 >= m->m_super.directory_table_start - m->m_super.inode_table_start)
-		return -EUCLEAN;
 	sq_cursor_init(
 	    &h->c, m, m->m_super.inode_table_start + (ref >> 16), ref & 0xffff);
+	if (ref >> 16 >= m->m_super.directory_table_start - m->m_super.inode_table_start)
+		return -EUCLEAN;
 	r = sq_read(&h->c, &h->h, sizeof(h->h));
 	if (r < 0)
 		return r;

@@ -388,7 +388,8 @@ may_enter(struct trip *t, const char *from, const struct stat *st)
 	if (is_above(t->t_top, st) ||
 	    (c->c_src->p_op == &place_image && !c->c_o->co_follow &&
 		inoset_add(&t->t_seen, st->st_dev, st->st_ino))) {
-		copy_bad(c, c->c_src, from, "a directory of several names", -ELOOP);
+		AUTO_FREE char *path = place_name(c->c_src, from);
+		c->c_rc = badf("%s: " MET_AGAIN, qm(path));
 		return false;
 	}
 	return true;

@@ -27,6 +27,7 @@ struct item {
 	char *path;
 	struct stat st;
 	int err; /* no st */
+	bool acl;
 };
 
 struct items {
@@ -36,7 +37,7 @@ struct items {
 
 /* How wide the columns of -l are. */
 struct widths {
-	int inode, blocks, links, user, group, size;
+	int inode, blocks, links, user, group, size, acl;
 };
 
 static bool
@@ -138,6 +139,8 @@ measure(const struct items *it)
 		widen(&w.user, user_text(st->st_uid, b));
 		widen(&w.group, group_text(st->st_gid, b));
 		widen(&w.size, size_text(st, b));
+		if (it->v[i].acl)
+			w.acl = 1;
 	}
 	return w;
 }
@@ -168,6 +171,13 @@ print_link(const struct item *it)
 	printf(" -> %s", shown);
 }
 
+/* Names to the left, numbers to the right. */
+static void
+print_owner(const char *text, const char *number, int width)
+{
+	printf("%*s ", text == number ? width : -width, text);
+}
+
 static void
 print_long(const struct item *it, const struct widths *w)
 {
@@ -179,15 +189,11 @@ print_long(const struct item *it, const struct widths *w)
 		time_full(&st->st_mtim, when, sizeof(when));
 	else
 		time_short(&st->st_mtim, when, sizeof(when));
-	bool acl =
-	    !S_ISLNK(st->st_mode) &&
-	    (img_getxattr(it->path, "system.posix_acl_access", NULL, 0) > 0 ||
-		(S_ISDIR(st->st_mode) &&
-		    img_getxattr(it->path, "system.posix_acl_default", NULL, 0) > 0));
-	printf("%s%s %*llu %-*s %-*s %*s %s %s", mode, acl ? "+" : "", w->links,
-	    (unsigned long long)st->st_nlink, w->user, user_text(st->st_uid, user),
-	    w->group, group_text(st->st_gid, group), w->size, size_text(st, size), when,
-	    it->name);
+	printf("%s%*s %*llu ", mode, w->acl, it->acl ? "+" : "", w->links,
+	    (unsigned long long)st->st_nlink);
+	print_owner(user_text(st->st_uid, user), user, w->user);
+	print_owner(group_text(st->st_gid, group), group, w->group);
+	printf("%*s %s %s", w->size, size_text(st, size), when, it->name);
 	if (S_ISLNK(st->st_mode))
 		print_link(it);
 	else
@@ -273,6 +279,17 @@ print_items(struct items *it)
 	}
 }
 
+static bool
+has_acl(const struct item *x)
+{
+	mode_t m = x->st.st_mode;
+
+	return !S_ISLNK(m) &&
+	       (img_getxattr(x->path, "system.posix_acl_access", NULL, 0) > 0 ||
+		   (S_ISDIR(m) &&
+		       img_getxattr(x->path, "system.posix_acl_default", NULL, 0) > 0));
+}
+
 static int
 add(struct items *it, const char *path, const char *raw, bool follow)
 {
@@ -286,7 +303,10 @@ add(struct items *it, const char *path, const char *raw, bool follow)
 	if (!needs_stat())
 		return 0;
 	x->err = follow ? img_stat(path, &x->st) : img_lstat(path, &x->st);
-	return x->err < 0 ? bad(path, x->err) : 0;
+	if (x->err < 0)
+		return bad(path, x->err);
+	x->acl = o.long_ && has_acl(x);
+	return 0;
 }
 
 static void
@@ -335,7 +355,7 @@ list_directory(const char *path, struct todo *todo, struct inoset *seen)
 	int rc = RC_FINE, r = img_stat(path, &st);
 
 	if (r == 0 && o.recursive && inoset_add(seen, st.st_dev, st.st_ino))
-		return bad(path, -ELOOP);
+		return badf("%s: " MET_AGAIN, qm(path));
 	if (r == 0)
 		r = img_names(path, &na);
 	if (r < 0)

@@ -110,7 +110,7 @@ remove_one(struct walk *w, enum when when)
 		return 0;
 	r = when == W_POST ? img_rmdir(w->w_path) : img_remove(w->w_path);
 	/* What kept a directory from being emptied has been said. */
-	if (r < 0 && !(r == -ENOTEMPTY && *(int *)w->w_arg))
+	if (r < 0 && !(r == -ENOTEMPTY && (w->w_failed || *(int *)w->w_arg)))
 		*(int *)w->w_arg = cannot("cannot remove", w->w_path, r);
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 struct shown {
 	const char *s_path;
+	bool s_quote; /* %N has quotes in any case */
 	struct stat s_st;
 };
 
@@ -64,6 +65,19 @@ field_number(char c, const struct stat *st, unsigned long long *ret)
 	return false;
 }
 
+/* With what a symbolic link leads to. */
+static char *
+field_name(const struct shown *s)
+{
+	enum quoting q = s->s_quote ? Q_ALWAYS : Q_SHELL;
+	AUTO_FREE char *name = name_text(s->s_path, q), *to = NULL;
+
+	if (!S_ISLNK(s->s_st.st_mode) || img_readlink(s->s_path, &to) < 0)
+		return xstrdup(name);
+	AUTO_FREE char *shown = name_text(to, q);
+	return xasprintf("%s -> %s", name, shown);
+}
+
 /* What one letter stands for: the caller's to free; NULL: nothing. */
 static char *
 field(char c, const struct shown *s)
@@ -78,13 +92,8 @@ field(char c, const struct shown *s)
 	switch (c) {
 	case 'n':
 		return name_text(s->s_path, quoting_default());
-	case 'N': {
-		AUTO_FREE char *to = NULL;
-		const char *a = qm(s->s_path);
-		if (!S_ISLNK(st->st_mode) || img_readlink(s->s_path, &to) < 0)
-			return xstrdup(a);
-		return xasprintf("%s -> %s", a, qm(to));
-	}
+	case 'N':
+		return field_name(s);
 	case 'F':
 		return xstrdup(type_text(st));
 	case 'a':
@@ -190,7 +199,7 @@ run_stat(int argc, char **argv)
 	if (optind >= argc)
 		return cmd_missing("stat");
 	for (; optind < argc; optind++) {
-		struct shown s = {.s_path = argv[optind]};
+		struct shown s = {.s_path = argv[optind], .s_quote = format};
 		int r =
 		    follow ? img_stat(s.s_path, &s.s_st) : img_lstat(s.s_path, &s.s_st);
 		if (r < 0) {

@@ -298,39 +298,58 @@ show_content(const struct content *co, const struct range *r)
 	putchar('\n');
 }
 
-/* By number, else PARTLABEL, else PARTUUID. */
+static bool
+is_spec(blkid_partition p, const char *spec, unsigned by)
+{
+	const char *name = blkid_partition_get_name(p),
+		   *uuid = blkid_partition_get_uuid(p);
+
+	switch (by) {
+	case 0:
+		return strspn(spec, "0123456789") == strlen(spec) && strlen(spec) < 10 &&
+		       blkid_partition_get_partno(p) == atoi(spec);
+	case 1:
+		return name && strcmp(name, spec) == 0;
+	default:
+		return uuid && strcasecmp(uuid, spec) == 0;
+	}
+}
+
+/* By number, else PARTLABEL, else PARTUUID; the same as the library's partition=.  NULL: a
+ * message has been given. */
 static blkid_partition
 find_partition(blkid_partlist ls, const char *spec)
 {
-	int n = blkid_partlist_numof_partitions(ls);
-	bool number = spec[strspn(spec, "0123456789")] == '\0';
+	blkid_partition found = NULL;
+	int n = ls ? blkid_partlist_numof_partitions(ls) : 0;
 
-	for (unsigned by = number ? 0 : 1; by < 3; by++) {
+	for (unsigned by = 0; by < 3 && !found && *spec; by++) {
 		for (int i = 0; i < n; i++) {
 			blkid_partition p = blkid_partlist_get_partition(ls, i);
-			const char *name = p ? blkid_partition_get_name(p) : NULL,
-				   *uuid = p ? blkid_partition_get_uuid(p) : NULL;
 
-			if (!p)
+			if (!p || !is_spec(p, spec, by))
 				continue;
-			if (by == 0   ? blkid_partition_get_partno(p) == atoi(spec)
-			    : by == 1 ? name && strcmp(name, spec) == 0
-				      : uuid && strcasecmp(uuid, spec) == 0)
-				return p;
+			if (found && by == 1) {
+				badf("%s: several partitions have the label %s",
+				    qm(target.tg_image), qm(spec));
+				return NULL;
+			}
+			found = p;
 		}
 	}
-	return NULL;
+	if (!found)
+		badf("%s: there is no partition %s", qm(target.tg_image), qm(spec));
+	return found;
 }
 
 /* One partition: the range becomes its. */
 static int
 narrow(blkid_partlist ls, struct range *r)
 {
-	blkid_partition p = ls ? find_partition(ls, target.tg_partition) : NULL;
+	blkid_partition p = find_partition(ls, target.tg_partition);
 
 	if (!p)
-		return badf("%s: there is no partition %s", qm(target.tg_image),
-		    qm(target.tg_partition));
+		return RC_MOUNT;
 	uint64_t begin = (uint64_t)blkid_partition_get_start(p) * UNIT,
 		 size = (uint64_t)blkid_partition_get_size(p) * UNIT;
 	if (begin > r->r_size || size > r->r_size - begin)
@@ -338,7 +357,7 @@ narrow(blkid_partlist ls, struct range *r)
 		    "%s: it ends behind the end of the image", qm(target.tg_name));
 	r->r_begin += begin;
 	r->r_size = size;
-	return 0;
+	return RC_FINE;
 }
 
 int
@@ -357,7 +376,7 @@ table_show(void)
 	}
 	pr = find_table(fd, &r, &ls);
 	if (target.tg_partition) {
-		if (narrow(ls, &r) != 0)
+		if (narrow(ls, &r) != RC_FINE)
 			return RC_MOUNT;
 		ls = NULL;
 	}
@@ -382,4 +401,22 @@ table_there(void)
 		return false;
 	pr = find_table(fd, &r, &ls);
 	return ls != NULL;
+}
+
+int
+table_number(void)
+{
+	AUTO_FD int fd = -1;
+	AUTO_PROBE blkid_probe pr = NULL;
+	struct range r;
+	blkid_partlist ls;
+	int err = open_image(&fd, &r);
+
+	if (err < 0) {
+		bad(target.tg_name, err);
+		return -1;
+	}
+	pr = find_table(fd, &r, &ls);
+	blkid_partition p = find_partition(ls, target.tg_partition);
+	return p ? blkid_partition_get_partno(p) : -1;
 }

@@ -15,7 +15,11 @@
 enum quoting
 quoting_default(void)
 {
-	return isatty(STDOUT_FILENO) ? Q_SHELL : Q_LITERAL;
+	static int is_terminal = -1;
+
+	if (is_terminal < 0)
+		is_terminal = isatty(STDOUT_FILENO);
+	return is_terminal ? Q_SHELL : Q_LITERAL;
 }
 
 /* The character at s: its length, whether it can be printed. */
@@ -104,6 +108,7 @@ name_text(const char *name, enum quoting q)
 
 	if (q == Q_LITERAL || (q == Q_SHELL && is_plain(name)))
 		return xstrdup(name);
+	q = q == Q_ALWAYS ? Q_SHELL : q;
 	char *out = xmalloc(strlen(name) * 10 + 3), *o = out;
 
 	if (q == Q_SHELL)

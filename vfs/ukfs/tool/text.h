@@ -15,6 +15,7 @@ enum quoting {
 	Q_QUESTION, /* ? for what cannot be printed */
 	Q_ESCAPE,   /* C escapes: \n, \033, "\ ", \\ */
 	Q_SHELL,    /* a word that a shell takes for the name: 'a b', 'a'$'\033''b' */
+	Q_ALWAYS,   /* the same with quotes where none are needed */
 };
 
 /* Q_SHELL if standard output is a terminal, else Q_LITERAL. */

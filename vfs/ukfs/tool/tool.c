@@ -42,12 +42,20 @@ catch_signals(bool on)
 	signal(SIGPIPE, on ? SIG_IGN : SIG_DFL);
 }
 
-/* What ukfs_mount() is to be told besides. */
+/* What ukfs_mount() is to be told besides; NULL: it has been said what is wrong. */
 static char *
 mount_arg(void)
 {
 	const char *o = target.tg_options;
 
+	/* Of a label with a comma in it options know nothing. */
+	if (target.tg_partition && strchr(target.tg_partition, ',')) {
+		int n = table_number();
+		if (n < 0)
+			return NULL;
+		free(target.tg_partition);
+		target.tg_partition = xasprintf("%d", n);
+	}
 	if (!target.tg_partition)
 		return xstrdup(o ? o : "");
 	return xasprintf(
@@ -77,6 +85,8 @@ mount_now(bool writing)
 {
 	AUTO_FREE char *arg = mount_arg();
 
+	if (!arg)
+		return RC_MOUNT;
 	if (writing)
 		catch_signals(true);
 	tool_fs = ukfs_mount(target.tg_type, target.tg_image, "/image",
@@ -120,6 +130,7 @@ tool_release(void)
 
 	if (!tool_fs)
 		return RC_FINE;
+	img_drop_all();
 	if (writable && ukfs_sync(tool_fs) < 0)
 		rc = bad(target.tg_name, errno);
 	if (ukfs_release(tool_fs, 0) != 0) {

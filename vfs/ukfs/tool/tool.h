@@ -40,7 +40,7 @@ struct command {
 	bool c_nomount; /* needs no image */
 };
 
-extern const struct command *const commands[]; /* main.c; ends with NULL */
+extern const struct command *const commands[]; /* cmdline.c; ends with NULL */
 bool cmd_always(int argc, char **argv);
 /* Begins getopt_long() anew; what it has to say is said as the command (argv[0]). */
 void cmd_begin_options(void);
@@ -51,14 +51,14 @@ int cmd_missing(const char *name);
 
 /* The image. */
 struct target {
-	const char *tg_type;    /* "auto" */
-	const char *tg_options; /* for ukfs_mount(), or NULL */
-	bool tg_rdonly;         /* asked for */
-	char *tg_image;         /* the host file */
-	char *tg_partition;     /* number, PARTLABEL or PARTUUID, or NULL */
-	char *tg_name;          /* as the user wrote it */
+	const char *tg_type; /* "auto" */
+	char *tg_options;    /* for ukfs_mount(), or NULL */
+	bool tg_rdonly;      /* asked for */
+	char *tg_image;      /* the host file */
+	char *tg_partition;  /* number, PARTLABEL or PARTUUID, or NULL */
+	char *tg_name;       /* as the user wrote it */
 };
-extern struct target target; /* main.c */
+extern struct target target; /* cmdline.c */
 /* Sets image and partition: "IMAGE" if there is such a file, else "IMAGE:PARTITION". */
 void target_set(const char *arg);
 
@@ -75,6 +75,8 @@ bool tool_interrupted(void);
 int table_show(void);
 /* Has the image a partition table, though none was asked for? */
 bool table_there(void);
+/* The number of the partition that was asked for; or -1, and it has been said. */
+int table_number(void);
 
 /* Commands from standard input (script.c). */
 int script_run(void);
@@ -82,6 +84,8 @@ int script_run(void);
  * not closed.  *ret_argv ends with NULL and is the caller's to free. */
 int script_split(char *line, char ***ret_argv);
 
+/* The program: RC_*. */
+int tool_main(int argc, char **argv);
 /* argv[0] is the command's name: RC_*. */
 int run_command(int argc, char **argv);
 

@@ -119,11 +119,13 @@ call(struct state *s, enum when when, const struct stat *st, bool last, int err)
 }
 
 static void
-complain(struct state *s, int err)
+complain(struct state *s, const char *text)
 {
-	s->s_rc = s->s_w->w_command ? badf("%s %s: %s", s->s_w->w_command, qm(s->s_path),
-					  strerror(-err))
-	                            : bad(s->s_path, err);
+	const char *command = s->s_w->w_command;
+
+	s->s_rc = badf("%s%s%s: %s", command ? command : "", command ? " " : "",
+	    qm(s->s_path), text);
+	s->s_w->w_failed = true;
 }
 
 static void
@@ -153,7 +155,7 @@ push(struct state *s, const struct stat *st, bool last)
 	*f = (struct frame){.f_len = strlen(s->s_path), .f_last = last, .f_st = *st};
 	f->f_err = img_names(s->s_path, &f->f_names);
 	if (f->f_err < 0)
-		complain(s, f->f_err);
+		complain(s, strerror(-f->f_err));
 	filter(s->s_w, &f->f_names);
 	if (s->s_w->w_sorted)
 		names_sort(&f->f_names);
@@ -170,7 +172,7 @@ visit(struct state *s, bool last)
 	if (r < 0 && follow)
 		r = img_lstat(s->s_path, &st);
 	if (r < 0) {
-		complain(s, r);
+		complain(s, strerror(-r));
 		return 0;
 	}
 	if (!S_ISDIR(st.st_mode))
@@ -179,7 +181,7 @@ visit(struct state *s, bool last)
 	if (r != 0 || s->s_w->w_prune)
 		return r;
 	if (inoset_add(&s->s_seen, st.st_dev, st.st_ino)) {
-		complain(s, -ELOOP);
+		complain(s, MET_AGAIN);
 		return 0;
 	}
 	push(s, &st, last);

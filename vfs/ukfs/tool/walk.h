@@ -22,6 +22,7 @@ struct walk {
 	unsigned w_depth; /* 0: where it begins */
 	bool w_last;      /* of its directory's entries */
 	int w_err;
+	bool w_failed; /* something could not be looked at, and this has been said */
 	void *w_arg;
 	/* It may set, at W_PRE: the directory is not entered, and there is no W_POST. */
 	bool w_prune;
@@ -37,6 +38,9 @@ struct walk {
  * the result RC_SOME. */
 int walk_tree(
     struct walk *w, const char *path, int (*fn)(struct walk *w, enum when when));
+
+/* What is said of a directory that is met again. */
+#define MET_AGAIN "it is a directory of several names, and another one was entered"
 
 /* A set of inodes. */
 struct inoset {
