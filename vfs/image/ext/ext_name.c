@@ -208,6 +208,7 @@ ext_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct
 	if (r < 0)
 		return r;
 	if (first) {
+		ext_touch(e, en, EXT_CTIME);
 		r = name_node(e, dir, n, en);
 		en->en_linkable = r < 0;
 		return r;
