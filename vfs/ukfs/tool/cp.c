@@ -182,17 +182,16 @@ target_path(const struct cp *cp, const char *from, bool into)
 }
 
 static int
-copy_operand(struct copy *c, const struct cp *cp, const char *from, bool into)
+copy_operand(const struct copy *c, const struct cp *cp, const char *from, bool into)
 {
 	AUTO_FREE char *to_path = target_path(cp, from, into), *from_name = NULL,
-		       *to_name = NULL, *plain = NULL;
+		       *to_name = NULL, *plain = without_slashes(from);
 	const char *to = to_path;
 	struct place src, dst;
 	struct copy_options o = *c->c_o;
-	const struct copy_options *all = c->c_o;
+	struct copy one = *c;
 
 	/* "link/" is what the link leads to. */
-	plain = without_slashes(from);
 	if (strcmp(plain, from) != 0)
 		o.co_follow_first = true;
 	from = plain;
@@ -205,14 +204,13 @@ copy_operand(struct copy *c, const struct cp *cp, const char *from, bool into)
 		place_done(&src);
 		return bad(to, r);
 	}
-	c->c_o = &o;
-	c->c_src = &src;
-	c->c_dst = &dst;
-	copy_tree(c, from_name, to_name);
-	c->c_o = all;
+	one.c_o = &o;
+	one.c_src = &src;
+	one.c_dst = &dst;
+	copy_tree(&one, from_name, to_name);
 	place_done(&src);
 	place_done(&dst);
-	return c->c_rc;
+	return one.c_rc;
 }
 
 static int
@@ -232,10 +230,8 @@ run_cp(int argc, char **argv)
 	struct copy c = {.c_o = &cp.cp_o, .c_umask = mode_umask()};
 	c.c_links = copy_links_new();
 	rc = RC_FINE;
-	for (int i = 0; i < cp.cp_n && !tool_interrupted(); i++) {
-		c.c_rc = RC_FINE;
+	for (int i = 0; i < cp.cp_n && !tool_interrupted(); i++)
 		rc |= copy_operand(&c, &cp, cp.cp_from[i], into);
-	}
 	copy_links_free(c.c_links);
 	return rc;
 }
