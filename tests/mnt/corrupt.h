@@ -117,8 +117,9 @@ dm_place(struct damage *d)
 	switch (dm_below(d, 6)) {
 	case 0:
 	case 1:
-		at = d->dm_nhot ? d->dm_hot[dm_below(d, d->dm_nhot)] + dm_below(d, 512)
-		                : dm_below(d, 512);
+		at = d->dm_hot->ho_n ? d->dm_hot->ho_at[dm_below(d, d->dm_hot->ho_n)] +
+		                           dm_below(d, 512)
+		                     : dm_below(d, 512);
 		break;
 	case 2:
 		at = dm_below(d, 4096);
