@@ -20,12 +20,17 @@
 
 #define MAX_HOT 4096u
 
+/* Where an image has structure; found once for all its damages. */
+struct hot {
+	size_t ho_at[MAX_HOT];
+	unsigned ho_n;
+};
+
 struct damage {
 	uint8_t *dm_p;
 	size_t dm_len; /* may become less */
 	uint64_t dm_rng;
-	size_t dm_hot[MAX_HOT];
-	unsigned dm_nhot;
+	const struct hot *dm_hot;
 };
 
 static inline uint64_t
@@ -73,7 +78,7 @@ dm_get64(const uint8_t *p)
 }
 
 static inline void
-dm_find_hot(struct damage *d)
+corrupt_look(const uint8_t *p, size_t len, struct hot *ret)
 {
 	static const struct {
 		const char *sig;
@@ -95,12 +100,13 @@ dm_find_hot(struct damage *d)
 	    {"hsqs", 4, 0},
 	};
 
-	for (size_t i = 0; i + 8 < d->dm_len && d->dm_nhot < MAX_HOT; i++)
+	ret->ho_n = 0;
+	for (size_t i = 0; i + 8 < len && ret->ho_n < MAX_HOT; i++)
 		for (size_t j = 0; j < sizeof(sigs) / sizeof(sigs[0]); j++)
-			if (d->dm_p[i] == (uint8_t)sigs[j].sig[0] && i >= sigs[j].back &&
-			    memcmp(d->dm_p + i, sigs[j].sig, sigs[j].len) == 0 &&
-			    d->dm_nhot < MAX_HOT)
-				d->dm_hot[d->dm_nhot++] = i - sigs[j].back;
+			if (p[i] == (uint8_t)sigs[j].sig[0] && i >= sigs[j].back &&
+			    memcmp(p + i, sigs[j].sig, sigs[j].len) == 0 &&
+			    ret->ho_n < MAX_HOT)
+				ret->ho_at[ret->ho_n++] = i - sigs[j].back;
 }
 
 static inline size_t
@@ -111,8 +117,9 @@ dm_place(struct damage *d)
 	switch (dm_below(d, 6)) {
 	case 0:
 	case 1:
-		at = d->dm_nhot ? d->dm_hot[dm_below(d, d->dm_nhot)] + dm_below(d, 512)
-		                : dm_below(d, 512);
+		at = d->dm_hot->ho_n ? d->dm_hot->ho_at[dm_below(d, d->dm_hot->ho_n)] +
+		                           dm_below(d, 512)
+		                     : dm_below(d, 512);
 		break;
 	case 2:
 		at = dm_below(d, 4096);
@@ -204,21 +211,15 @@ dm_repair(struct damage *d)
 		dm_put32(p + 2044, dm_crc(p + 1024, 1020, 0x82f63b78, ~0u));
 }
 
-/* Damages the *len bytes at p; *len may become less. */
+/* Damages the *len bytes at p, a copy of what hot was found in; *len may become less. */
 static inline void
-corrupt(uint8_t *p, size_t *len, uint64_t seed)
+corrupt(uint8_t *p, size_t *len, const struct hot *hot, uint64_t seed)
 {
-	struct damage *d = calloc(1, sizeof(*d));
+	struct damage damage = {p, *len, seed, hot}, *d = &damage;
 	size_t n;
 
-	if (!d || *len < 16) {
-		free(d);
+	if (*len < 16)
 		return;
-	}
-	d->dm_p = p;
-	d->dm_len = *len;
-	d->dm_rng = seed;
-	dm_find_hot(d);
 	for (n = 1 + dm_below(d, 8); n > 0; n--) {
 		switch (dm_below(d, 12)) {
 		case 0:
@@ -249,7 +250,6 @@ corrupt(uint8_t *p, size_t *len, uint64_t seed)
 	if (dm_below(d, 4) != 0)
 		dm_repair(d);
 	*len = d->dm_len;
-	free(d);
 }
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "corrupt.h"
 
+static struct hot hot;
+
 int
 main(int argc, char **argv)
 {
@@ -25,7 +27,8 @@ main(int argc, char **argv)
 		len += n;
 	} while (n > 0);
 	fclose(in);
-	corrupt(p, &len, strtoull(argv[2], NULL, 0));
+	corrupt_look(p, len, &hot);
+	corrupt(p, &len, &hot, strtoull(argv[2], NULL, 0));
 	out = fopen(argv[3], "wb");
 	if (!out || fwrite(p, 1, len, out) != len || fclose(out) != 0) {
 		perror(argv[3]);

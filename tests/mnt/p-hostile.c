@@ -43,6 +43,7 @@ static bool writes;
 static unsigned limit = 10;
 static uint8_t *image;
 static size_t image_len;
+static struct hot hot;
 static char buf[128 << 10];
 static char *dirs[MAX_DIRS];
 static unsigned ndirs, nfiles;
@@ -234,7 +235,7 @@ put_image(const char *file, uint64_t seed)
 
 	if (p && fd >= 0) {
 		memcpy(p, image, len);
-		corrupt(p, &len, seed);
+		corrupt(p, &len, &hot, seed);
 		r = write(fd, p, len) == (ssize_t)len ? 0 : -1;
 	}
 	if (fd >= 0)
@@ -368,6 +369,7 @@ load(const char *file)
 		exit(2);
 	}
 	close(fd);
+	corrupt_look(image, image_len, &hot);
 }
 
 int
