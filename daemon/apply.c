@@ -228,26 +228,6 @@ node_create(struct space *sp, const struct conf_node *cn, const struct cred *cr,
 	return 0;
 }
 
-static int
-write_content(struct vnode *vp, const struct conf_node *cn)
-{
-	size_t done = 0;
-
-	while (done < cn->cn_content_len) {
-		struct uio u;
-		int r;
-
-		uio_init_buf(&u, cn->cn_content + done, cn->cn_content_len - done, done);
-		r = vop_write(vp, NULL, &u);
-		if (r < 0)
-			return r;
-		if (u.uio_done == 0)
-			return -EIO;
-		done += u.uio_done;
-	}
-	return 0;
-}
-
 /* Owner and permissions exactly as declared, whatever the directory's setgid bit did. */
 static int
 set_owner(struct vnode *vp, const struct conf_node *cn, const struct cred *cr)
@@ -274,6 +254,7 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 {
 	AUTO_VNODE vp = NULL;
 	struct etfs_why why = {{0}};
+	size_t done;
 	int r = node_create(sp, cn, cr, &vp);
 
 	if (r == 0 && cn->cn_host_copy) {
@@ -284,7 +265,8 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 			return EXIT_OBJECT;
 		}
 	} else if (r == 0 && cn->cn_content) {
-		r = write_content(vp, cn);
+		r = vop_write_whole(
+		    vp, NULL, cn->cn_content, cn->cn_content_len, 0, false, &done);
 	}
 	if (r == 0 && vp)
 		r = set_owner(vp, cn, cr);

@@ -93,7 +93,7 @@ static bool
 new_image(void)
 {
 	if (!t_image[0]) {
-		t_media = tmp_new("/tmp");
+		t_media = tmp_new("/dev/shm");
 		snprintf(t_image, sizeof(t_image), "%s/image", t_media.path);
 		atexit(media_done);
 	}

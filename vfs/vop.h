@@ -222,6 +222,12 @@ void vop_close(struct file *f);
 int vop_flush(struct file *f);
 int vop_read(struct vnode *vp, struct file *f, struct uio *u);
 int vop_write(struct vnode *vp, struct file *f, struct uio *u);
+/* The same until all of len bytes have been moved, a read at most to the end of the file;
+ * what a read was lent is copied.  *ret_done is set on failure too. */
+int vop_read_whole(struct vnode *vp, struct file *f, void *buf, size_t len, uint64_t off,
+    size_t *ret_done);
+int vop_write_whole(struct vnode *vp, struct file *f, const void *buf, size_t len,
+    uint64_t off, bool append, size_t *ret_done);
 int vop_fsync(struct vnode *vp, struct file *f, bool datasync);
 int vop_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len);
 int vop_seek(

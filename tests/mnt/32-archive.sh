@@ -118,8 +118,10 @@ for f in pax.tar bsd.tar pax.tar.gz pax.tar.bz2 pax.tar.xz pax.tar.zst pax.tar.l
 	[ -d "$M/$f" ] && equal "$f is the tree, attributes and ACLs too" "$M/$f" "$src" -AX ||
 	    skip "$f: there is no tool for it"
 done
-for f in gnu.tar newc.cpio odc.cpio; do
-	equal "$f is the tree" "$M/$f" "$src" --modify-window=1
+equal "gnu.tar is the tree" "$M/gnu.tar" "$src" --modify-window=1
+for f in newc.cpio odc.cpio; do # which have no time before 1970
+	equal "$f is the tree" "$M/$f" "$src" --modify-window=1 --exclude=/dangling
+	same "$f: a symlink that leads nowhere" "$(readlink "$M/$f/dangling")" /does/not/exist
 done
 for f in sparse00.tar sparse01.tar; do
 	equal "$f is the tree" "$M/$f" "$src"
@@ -153,8 +155,8 @@ for f in pax.tar gnu.tar sparse00.tar sparse01.tar pax.tar.zst; do
 			status=none) || fail "$f: holes at $at"
 	done
 done
-io "data and holes" "data 0 hole 0" "$M/pax.tar/holes" r data:0 hole:100000 2>/dev/null ||
-    true
+io "data and holes" "data 0 hole 4096 data 499712 hole 700000 data ENXIO" "$M/pax.tar/holes" r \
+    data:0 hole:0 data:100000 hole:700000 data:2999999
 same "times to the nanosecond" "$(stat -c %y "$M/pax.tar/dir/text")" \
     "$(stat -c %y "$src/dir/text")"
 same "a time before 1970" "$(stat -c %Y "$M/pax.tar/dangling")" "$(stat -c %Y "$src/dangling")"
@@ -174,14 +176,15 @@ kernel()
 	return 1
 }
 for f in rr.iso xorriso.iso; do
-	equal "$f is the tree" "$M/$f" "$W/plain" --modify-window=1
+	# libarchive cuts targets that a record of 255 bytes does not hold.
+	equal "$f is the tree" "$M/$f" "$W/plain" --modify-window=1 --exclude=/long-symlink
 	if kernel $f ""; then
-		equal "$f is what the kernel shows" "$M/$f" "$W/l"
+		equal "$f is what the kernel shows" "$M/$f" "$W/l" --exclude=/long-symlink
 		umount "$W/l"
 	fi
 done
 equal "joliet.iso is the tree, but for links and attributes" "$M/joliet.iso" "$W/plain/dir" \
-    --no-l --no-H --no-p --no-o --no-g --modify-window=1
+    --exclude=symlink --no-H --no-p --no-o --no-g --modify-window=1
 if kernel joliet.iso ,norock; then
 	equal "joliet.iso is what the kernel shows" "$M/joliet.iso" "$W/l" --no-H
 	umount "$W/l"

@@ -110,27 +110,6 @@ device_writable(const struct device *d)
 	return d->d_writable;
 }
 
-/* What a read was lent, brought into memory.  How much, or -errno. */
-static ssize_t
-take(const struct uio *u, void *buf)
-{
-	size_t done = 0;
-
-	while (done < u->uio_done) {
-		ssize_t n = pread(u->uio_fd, (char *)buf + done, u->uio_done - done,
-		    (off_t)(u->uio_fdoff + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static bool
 inside(const struct device *d, uint64_t off, uint64_t len)
 {
@@ -140,21 +119,10 @@ inside(const struct device *d, uint64_t off, uint64_t len)
 static int
 read_all(struct device *d, struct file *f, void *buf, size_t len, uint64_t off)
 {
-	for (size_t done = 0; done < len;) {
-		struct uio u;
-		ssize_t n;
-		int r;
+	size_t done;
+	int r = vop_read_whole(d->d_vp, f, buf, len, off, &done);
 
-		uio_init_buf(&u, (char *)buf + done, len - done, off + done);
-		r = vop_read(d->d_vp, f, &u);
-		if (r < 0)
-			return r;
-		n = u.uio_fd < 0 ? (ssize_t)u.uio_done : take(&u, (char *)buf + done);
-		if (n <= 0)
-			return n < 0 ? (int)n : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
+	return r < 0 ? r : done < len ? -EIO : 0;
 }
 
 int
@@ -167,33 +135,17 @@ device_read(struct device *d, void *buf, size_t len, uint64_t off)
 	return leave(d, read_all(d, f, buf, len, off));
 }
 
-static int
-write_all(struct device *d, struct file *f, const void *buf, size_t len, uint64_t off)
-{
-	for (size_t done = 0; done < len;) {
-		struct uio u;
-		int r;
-
-		/* The uio does not write to what it is given to write. */
-		uio_init_buf(&u, (char *)(uintptr_t)buf + done, len - done, off + done);
-		r = vop_write(d->d_vp, f, &u);
-		if (r < 0)
-			return r;
-		if (u.uio_done == 0)
-			return -EIO;
-		done += u.uio_done;
-	}
-	return 0;
-}
-
 int
 device_write(struct device *d, const void *buf, size_t len, uint64_t off)
 {
 	struct file *f = enter(d);
+	size_t done;
 
 	if (!f || !inside(d, off, len))
 		return leave(d, -EIO);
-	return leave(d, d->d_writable ? write_all(d, f, buf, len, off) : -EROFS);
+	return leave(d, d->d_writable
+			    ? vop_write_whole(d->d_vp, f, buf, len, off, false, &done)
+			    : -EROFS);
 }
 
 int

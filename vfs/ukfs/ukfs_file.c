@@ -57,31 +57,11 @@ ukfs_close(struct ukfs *fs, int fd)
 	return (int)uk_ret(uk_fd_close(fs, fd));
 }
 
-/* Brings what a read was lent into the buffer.  How much, or -errno. */
-static ssize_t
-take_window(const struct uio *u)
-{
-	size_t done = 0;
-
-	while (done < u->uio_done) {
-		ssize_t n = pread(u->uio_fd, (char *)u->uio_buf + done,
-		    u->uio_done - done, (off_t)(u->uio_fdoff + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static ssize_t
 read_file(struct file *f, off_t off, void *buf, size_t size)
 {
-	size_t done = 0;
+	size_t done;
+	int r;
 
 	if ((f->f_flags & O_ACCMODE) == O_WRONLY)
 		return -EBADF;
@@ -89,28 +69,17 @@ read_file(struct file *f, off_t off, void *buf, size_t size)
 		size = UK_RW_MAX;
 	if (size > (uint64_t)(INT64_MAX - off))
 		size = (size_t)(INT64_MAX - off);
-	do {
-		struct uio u;
-		ssize_t n;
-
-		uio_init_buf(&u, (char *)buf + done, size - done, (uint64_t)off + done);
-		n = vop_read(f->f_vp, f, &u);
-		if (n == 0)
-			n = u.uio_fd < 0 ? (ssize_t)u.uio_done : take_window(&u);
-		if (n < 0)
-			return done ? (ssize_t)done : n;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	} while (done < size);
-	return (ssize_t)done;
+	if (f->f_vp->v_type == VDIR) /* even for nothing */
+		return -EISDIR;
+	r = vop_read_whole(f->f_vp, f, buf, size, (uint64_t)off, &done);
+	return r < 0 && done == 0 ? r : (ssize_t)done;
 }
 
 static ssize_t
 write_file(struct file *f, off_t off, const void *buf, size_t size, bool sync)
 {
-	size_t done = 0;
-	int r = 0;
+	size_t done;
+	int r;
 
 	if ((f->f_flags & O_ACCMODE) == O_RDONLY)
 		return -EBADF;
@@ -120,18 +89,8 @@ write_file(struct file *f, off_t off, const void *buf, size_t size, bool sync)
 		size = (size_t)(INT64_MAX - off);
 	if (off == INT64_MAX)
 		return -EFBIG;
-	while (r == 0 && done < size) {
-		struct uio u;
-
-		/* The uio does not write to what it is given to write. */
-		uio_init_buf(
-		    &u, (char *)(uintptr_t)buf + done, size - done, (uint64_t)off + done);
-		u.uio_append = f->f_flags & O_APPEND;
-		r = vop_write(f->f_vp, f, &u);
-		done += u.uio_done;
-		if (r == 0 && u.uio_done == 0)
-			r = -EIO;
-	}
+	r = vop_write_whole(
+	    f->f_vp, f, buf, size, (uint64_t)off, f->f_flags & O_APPEND, &done);
 	if (r < 0 && done == 0)
 		return r;
 	if (sync || (f->f_flags & (O_SYNC | O_DSYNC))) {

@@ -20,6 +20,7 @@
 
 #define MAX_ACL     4096 /* entries */
 #define MAX_ALL     (1u << 20)
+#define MAX_COUNT   1000
 #define RECORD_HEAD 6u
 
 /* linux/posix_acl.h is not for programs. */
@@ -61,6 +62,35 @@ add_record(struct tree *t, const char *name, const void *value, size_t len)
 	if (r < 0)
 		t->t_xattrs_len = before;
 	return r;
+}
+
+/* The next record: its end, or NULL. */
+static const uint8_t *
+record(const uint8_t *p, const uint8_t *end, const char **ret_name,
+    uint16_t *ret_name_len, const uint8_t **ret_value, uint32_t *ret_len)
+{
+	if (p >= end)
+		return NULL;
+	memcpy(ret_name_len, p, 2);
+	memcpy(ret_len, p + 2, 4);
+	*ret_name = (const char *)p + RECORD_HEAD;
+	*ret_value = p + RECORD_HEAD + *ret_name_len + 1;
+	return *ret_value + *ret_len;
+}
+
+/* Is it among the records from at on?  Some writers say all twice, in two ways. */
+static bool
+known(const struct tree *t, uint64_t at, const char *name)
+{
+	const uint8_t *p = t->t_xattrs + at, *end = t->t_xattrs + t->t_xattrs_len, *v;
+	const char *n;
+	uint16_t nlen;
+	uint32_t len;
+
+	while ((p = record(p, end, &n, &nlen, &v, &len)))
+		if (strcmp(n, name) == 0)
+			return true;
+	return false;
 }
 
 /* Those that Linux has room for; the ACLs come from elsewhere. */
@@ -174,15 +204,16 @@ xattr_collect(struct tree *t, struct archive_entry *e, uint32_t *mode, uint64_t 
 	const char *name;
 	const void *value;
 	size_t len;
-	int lost = 0, r;
+	int lost = 0, count = 0, r;
 
 	if (archive_entry_xattr_count(e) == 0 && archive_entry_acl_types(e) == 0)
 		return 0;
 	(void)archive_entry_xattr_reset(e);
 	while (archive_entry_xattr_next(e, &name, &value, &len) == ARCHIVE_OK) {
-		if (!name || !shown(name, len) || t->t_xattrs_len - at > MAX_ALL)
+		if (!name || !shown(name, len) || t->t_xattrs_len - at > MAX_ALL ||
+		    ++count > MAX_COUNT)
 			lost += name && strncmp(name, "system.", 7) != 0;
-		else if (add_record(t, name, value, len) < 0)
+		else if (!known(t, at, name) && add_record(t, name, value, len) < 0)
 			return -ENOMEM;
 	}
 	r = add_acl(t, e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, ACL_ACCESS, mode);
@@ -195,20 +226,6 @@ xattr_collect(struct tree *t, struct archive_entry *e, uint32_t *mode, uint64_t 
 	*ret_at = at;
 	*ret_len = (uint32_t)(t->t_xattrs_len - at);
 	return lost + r;
-}
-
-/* The next record: its end, or NULL. */
-static const uint8_t *
-record(const uint8_t *p, const uint8_t *end, const char **ret_name,
-    uint16_t *ret_name_len, const uint8_t **ret_value, uint32_t *ret_len)
-{
-	if (p >= end)
-		return NULL;
-	memcpy(ret_name_len, p, 2);
-	memcpy(ret_len, p + 2, 4);
-	*ret_name = (const char *)p + RECORD_HEAD;
-	*ret_value = p + RECORD_HEAD + *ret_name_len + 1;
-	return *ret_value + *ret_len;
 }
 
 int

@@ -349,7 +349,10 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 
 	if (u->uio_len == 0)
 		return 0;
-	/* A file opened to append cannot be kept by the kernel from ceasing to. */
+	/* Asked at each write, as ext4 does.  A file opened to append cannot be kept by the
+	 * kernel from ceasing to. */
+	if (en->en_i.i_flags & EXT2_IMMUTABLE_FL)
+		return -EPERM;
 	if (!u->uio_append && f && (f->f_flags & O_APPEND) &&
 	    (en->en_i.i_flags & EXT2_APPEND_FL))
 		return -EPERM;

@@ -59,18 +59,14 @@ int
 ext_may_setattr(
     const struct ext_node *en, const struct file *f, const struct vattr_set *vs)
 {
-	bool writer = f && (f->f_flags & O_ACCMODE) != O_RDONLY;
 	bool to_now = vs->vs_valid & (VS_ATIME_NOW | VS_MTIME_NOW);
 	uint32_t fl = en->en_i.i_flags;
 
 	if (!(fl & FROZEN))
 		return 0;
-	if (vs->vs_valid & (VS_MODE | VS_UID | VS_GID))
+	(void)f;
+	if (vs->vs_valid & (VS_MODE | VS_UID | VS_GID | VS_SIZE))
 		return -EPERM;
-	/* A file that was open for writing before it became immutable goes on being
-	 * written. */
-	if (vs->vs_valid & VS_SIZE)
-		return (fl & FS_APPEND_FL) || !writer ? -EPERM : 0;
 	if (vs->vs_valid & (VS_ATIME | VS_MTIME))
 		return (fl & FS_IMMUTABLE_FL) || !to_now ? -EPERM : 0;
 	return 0;
@@ -184,8 +180,12 @@ set_flags(struct vnode *vp, const void *in, size_t in_len, bool x)
 	AUTO_EXT(e);
 	old = en->en_i.i_flags;
 	r = wanted_flags(en, in, in_len, x, &flags);
-	if (r == 0 && ((flags ^ old) & EXT2_FL_USER_VISIBLE & ~(uint32_t)SETTABLE))
+	if (r == 0 && ((flags & ~(uint32_t)EXT2_FL_USER_VISIBLE) ||
+			  ((flags ^ old) & EXT2_FL_USER_VISIBLE & ~(uint32_t)SETTABLE)))
 		r = -EOPNOTSUPP;
+	/* As with ext4: as long as it is immutable its other flags are too. */
+	if (r == 0 && (flags & old & FS_IMMUTABLE_FL) && ((flags ^ old) & SETTABLE))
+		r = -EPERM;
 	if (r == 0)
 		r = ext_will_change(e);
 	if (r < 0)

@@ -192,11 +192,12 @@ ext_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct
 {
 	struct ext_node *dir = ext_node_of(dvp), *en = ext_node_of(vp);
 	struct ext *e = ext_of(dvp);
-	bool first = en->en_i.i_links_count == 0;
+	bool first;
 	int r;
 
 	(void)cr;
 	AUTO_EXT(e);
+	first = en->en_i.i_links_count == 0;
 	if (first && !en->en_linkable)
 		return -ENOENT;
 	r = may_make(e, dir, n);
@@ -207,6 +208,7 @@ ext_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct
 	if (r < 0)
 		return r;
 	if (first) {
+		ext_touch(e, en, EXT_CTIME);
 		r = name_node(e, dir, n, en);
 		en->en_linkable = r < 0;
 		return r;
