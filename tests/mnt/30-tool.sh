@@ -195,6 +195,15 @@ umount "$W/k"
 rmdir "$W/out/lost+found"
 touch -r "$src" "$W/out"
 nothing_differs "what the kernel shows equals the source" "$src" "$W/out"
+at_most "KiB that the sparse file takes in the image" "$(ukfs "$new" du dir/sparse | cut -f 1)" 100
+truncate -s 5G "$W/large"
+printf 'far away' | dd of="$W/large" bs=1 seek=4900000000 conv=notrunc status=none
+check "cp of 5 GiB of hole" ukfs "$new" cp "$W/large" :/large
+check "  and out" ukfs "$new" cp :/large "$W/large2"
+same "  its size" "$(stat -c %s "$W/large2")" 5368709120
+same "  what is in it" "$(dd if="$W/large2" bs=1 skip=4900000000 count=8 status=none)" "far away"
+at_most "  KiB that it takes" "$(du -k "$W/large2" | cut -f 1)" 100
+check "  rm" ukfs "$new" rm /large
 check "cp -a within" ukfs "$new" cp -a :/dir :/dir2
 rm -rf "$W/out"
 check "and out" ukfs "$new" cp -a :/dir2 "$W/out"
@@ -359,7 +368,7 @@ same "a partition of a block device" "$(ukfs "$loop:data" cat /many/file5)" 5
 losetup -d "$loop"
 truncate -s 256M "$W/4k.img"
 loop=$(losetup -b 4096 -f --show "$W/4k.img")
-sfdisk -q --no-reread "$loop" <<X
+sfdisk -q --no-reread --no-tell-kernel "$loop" <<X
 label: gpt
 size=100MiB, name=data
 X
@@ -464,7 +473,12 @@ ukfs: /none: No such file or directory
 6"
 status "a directory as a file" 1 "$ext" cat /etc
 status "ls of one that is and one that is not" 1 "$ext" ls -1 /etc /none
-status "a file system that is full" 1 "$dirty" cp "$ext" :/big
+truncate -s 8M "$W/small.img"
+mkfs.ext4 -q -F "$W/small.img"
+status "a file system that is full" 1 "$W/small.img" cp "$src/dir/random" "$W/part" "$src/etc/passwd" :/
+check "  says so" grep -q '^ukfs: error writing :/part: No space left on device$' "$W/.out"
+same "  but goes on" "$(ukfs "$W/small.img" stat -c %s /random)" 5000000
+clean "after that" "$W/small.img"
 
 # Two at a time: a lock keeps them apart.
 coproc HOLD { "$W/bin/ukfs" "$ext" - 2>&1; }
