@@ -118,6 +118,8 @@ program "trees" p-fstress -s "$seed" -t "${RF_FSTRESS_SECONDS:-4}" -u 1000 "$M/e
 same "nothing is left" "$(ls -A "$M/e/stress")" ""
 program "the model" p-model -s "$seed" -n "$((${RF_MODEL_STEPS:-60000} / 4))" "$S/ref" \
     "$M/e/model"
+mkdir "$M/e/race"
+program "threads" p-race -t "${RF_RACE_SECONDS:-5}" "$M/e/race"
 umount "$W/bound" "$W/kernel"
 rf_umount "$M"
 check "e2fsck has nothing to say" e2fsck -fn "$S/img"
