@@ -8,7 +8,7 @@
  *
  * The places are hints: what is found by them is checked to be the same file.
  *
- * Locking: v_parent changes under the in-memory tree's rename mutex (under which whoever
+ * Locking: v_parent changes under the namespace's rename mutex (under which whoever
  * attaches walks up) and the directory's own v_lock.  A directory at or below which
  * something is attached keeps its parent.  The host can move directories behind our back
  * so that stale parents would form a circle; such a change is not taken over.
@@ -47,19 +47,19 @@ has_parent(struct enode *n, const struct enode *parent)
 static void
 set_parent(struct enode *n, struct enode *parent)
 {
-	struct mount *top = n->n_vn.v_mount->mnt_vfs->vfs_mem_root->v_mount;
+	struct vfs *v = n->n_vn.v_mount->mnt_vfs;
 	struct vnode *old = NULL;
 
 	if (has_parent(n, parent))
 		return;
-	lk_mutex(&top->mnt_rename, LK_RENAME);
+	lk_mutex(&v->vfs_rename, LK_RENAME);
 	if (atomic_load(&n->n_vn.v_nattach) == 0 && !above(n, parent)) {
 		lk_write(&n->n_vn.v_lock, LK_DIR);
 		old = n->n_vn.v_parent;
 		n->n_vn.v_parent = vn_ref(&parent->n_vn);
 		lk_unlock(&n->n_vn.v_lock, LK_DIR);
 	}
-	lk_mutex_unlock(&top->mnt_rename, LK_RENAME);
+	lk_mutex_unlock(&v->vfs_rename, LK_RENAME);
 	if (old)
 		vn_unref(old);
 }

@@ -64,12 +64,10 @@ attach_leave(struct vfs *v)
 static void
 count_up(struct vfs *v, struct vnode *dvp, int delta)
 {
-	struct mount *mem = v->vfs_mem_root->v_mount;
-
-	lk_mutex(&mem->mnt_rename, LK_RENAME);
+	lk_mutex(&v->vfs_rename, LK_RENAME);
 	for (; dvp; dvp = dvp->v_parent)
 		atomic_fetch_add(&dvp->v_nattach, (uint32_t)delta);
-	lk_mutex_unlock(&mem->mnt_rename, LK_RENAME);
+	lk_mutex_unlock(&v->vfs_rename, LK_RENAME);
 }
 
 /* dvp NULL: takes the parent away.  The pointer owns a reference. */
@@ -78,12 +76,12 @@ set_parent(struct vnode *vp, struct vnode *dvp)
 {
 	struct vnode *old;
 
-	lk_mutex(&vp->v_mount->mnt_rename, LK_RENAME);
+	lk_mutex(&vp->v_mount->mnt_vfs->vfs_rename, LK_RENAME);
 	lk_write(&vp->v_lock, LK_DIR);
 	old = vp->v_parent;
 	vp->v_parent = dvp ? vn_ref(dvp) : NULL;
 	lk_unlock(&vp->v_lock, LK_DIR);
-	lk_mutex_unlock(&vp->v_mount->mnt_rename, LK_RENAME);
+	lk_mutex_unlock(&vp->v_mount->mnt_vfs->vfs_rename, LK_RENAME);
 	if (old)
 		vn_unref(old);
 }
@@ -508,13 +506,12 @@ vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
 static const char *
 path_of_tree(struct vfs *v, struct vnode *vp)
 {
-	struct mount *mem = v->vfs_mem_root->v_mount;
 	struct vnode *top = vp;
 
-	lk_mutex(&mem->mnt_rename, LK_RENAME);
+	lk_mutex(&v->vfs_rename, LK_RENAME);
 	while (top->v_parent && top->v_parent->v_mount == vp->v_mount)
 		top = top->v_parent;
-	lk_mutex_unlock(&mem->mnt_rename, LK_RENAME);
+	lk_mutex_unlock(&v->vfs_rename, LK_RENAME);
 	for (uint32_t i = 0; i < v->vfs_asize; i++)
 		for (struct attach *at = v->vfs_ahash[i]; at; at = at->at_hnext)
 			if (at->at_kind == AT_MOUNT && at->at_vp == top)

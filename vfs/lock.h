@@ -2,7 +2,7 @@
  * The lock order, as code.
  *
  *   LK_MOUNTS  1  the mount table
- *   LK_RENAME  2  a mount's rename mutex: cross-directory renames of directories
+ *   LK_RENAME  2  the namespace's rename mutex: cross-directory renames of directories
  *   LK_DIR     3  a directory's v_lock: parent before child; unrelated ones only under 2
  *   LK_FILE    4  any other vnode's v_lock: two of them in the order of their node ids
  *   LK_LEAF    5  shards, registries, counters: nothing is taken below

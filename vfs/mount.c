@@ -24,7 +24,6 @@ mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
 	mp->mnt_ttl_ns = ttl_ns;
 	mp->mnt_name_ttl = NULL;
 	mp->mnt_attr_ttl = NULL;
-	pthread_mutex_init(&mp->mnt_rename, NULL);
 	mp->mnt_type = type;
 	mp->mnt_free = mnt_free;
 }
@@ -59,7 +58,6 @@ mount_unref(struct mount *mp)
 {
 	if (atomic_fetch_sub(&mp->mnt_ref, 1) != 1)
 		return;
-	pthread_mutex_destroy(&mp->mnt_rename);
 	mp->mnt_free(mp);
 }
 
@@ -86,6 +84,7 @@ vfs_init(struct vfs *v)
 	pthread_mutexattr_settype(&ma, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&v->vfs_attach_mtx, &ma);
 	pthread_mutexattr_destroy(&ma);
+	pthread_mutex_init(&v->vfs_rename, NULL);
 	pthread_rwlock_init(&v->vfs_lock, NULL);
 	return 0;
 }
@@ -162,6 +161,7 @@ vfs_done(struct vfs *v)
 	slots_done(&v->vfs_nodes);
 	free(v->vfs_ahash);
 	pthread_mutex_destroy(&v->vfs_attach_mtx);
+	pthread_mutex_destroy(&v->vfs_rename);
 	pthread_rwlock_destroy(&v->vfs_lock);
 	memset(v, 0, sizeof(*v));
 }

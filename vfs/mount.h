@@ -56,7 +56,6 @@ struct mount {
 	uint64_t (*mnt_attr_ttl)(
 	    struct vnode *dvp, struct vnode *vp, const struct vattr *va);
 	_Atomic uint64_t mnt_nopen; /* a: open files and directories */
-	pthread_mutex_t mnt_rename; /* rank RENAME */
 	const char *mnt_type;       /* c: "rumpfs", "reg", "blk" …, for people */
 	void (*mnt_free)(struct mount *mp); /* c: the last reference is gone */
 };
@@ -121,6 +120,9 @@ struct vfs {
 	    vfs_root; /* a: what node id 1 means: the in-memory root or a
 	                 tree attached at "/"; kept alive by its attachment */
 	pthread_mutex_t vfs_attach_mtx; /* taken before any ranked lock */
+	/* rank RENAME: under it no directory of any mount gets another parent, so that the
+	 * ways up, which lead through several mounts, can be walked */
+	pthread_mutex_t vfs_rename;
 	pthread_rwlock_t vfs_lock;      /* rank MOUNTS */
 	struct attach **vfs_ahash;      /* m: attachments by path, chained */
 	uint32_t vfs_asize, vfs_acount; /* m */

@@ -3,7 +3,7 @@
  * locked by the wrappers the lock order and the ancestor rules.
  *
  * The scheme is Linux's published one (Documentation/filesystems/directory-locking): a
- * rename between two directories holds the mount's rename mutex, under which no directory
+ * rename between two directories holds the namespace's rename mutex, under which no directory
  * changes its parent, so that "is an ancestor of" is a fact; then it locks both
  * directories, the ancestor first if one is above the other, else by id; then the two
  * nodes, directories before files, each by id.  A rename within one directory needs the
@@ -31,7 +31,7 @@ static void
 lock_dirs(struct vnode *a, struct vnode *b, bool mutex)
 {
 	if (mutex)
-		lk_mutex(&a->v_mount->mnt_rename, LK_RENAME);
+		lk_mutex(&a->v_mount->mnt_vfs->vfs_rename, LK_RENAME);
 	if (a == b) {
 		lk_write(&a->v_lock, LK_DIR);
 		return;
@@ -52,7 +52,7 @@ unlock_dirs(struct vnode *a, struct vnode *b, bool mutex)
 	if (a != b)
 		lk_unlock(&b->v_lock, LK_DIR);
 	if (mutex)
-		lk_mutex_unlock(&a->v_mount->mnt_rename, LK_RENAME);
+		lk_mutex_unlock(&a->v_mount->mnt_vfs->vfs_rename, LK_RENAME);
 }
 
 /* b may be NULL or a itself. */

@@ -186,15 +186,15 @@ imgnode_done(struct imgnode *in)
 	vn_done(&in->in_vn);
 }
 
-/* Who counts attachments walks the parents of all mounts under the first tree's mutex. */
+/* Who counts attachments walks the parents of all mounts under this mutex. */
 int
 imgnode_move(struct vnode *vp, struct vnode *dvp)
 {
-	struct mount *top = vp->v_mount->mnt_vfs->vfs_mem_root->v_mount;
+	struct vfs *v = vp->v_mount->mnt_vfs;
 	struct vnode *old = NULL;
 	int r = 0;
 
-	lk_mutex(&top->mnt_rename, LK_RENAME);
+	lk_mutex(&v->vfs_rename, LK_RENAME);
 	lk_write(&vp->v_lock, LK_DIR);
 	if (vp->v_parent == dvp) {
 		;
@@ -205,7 +205,7 @@ imgnode_move(struct vnode *vp, struct vnode *dvp)
 		vp->v_parent = vn_ref(dvp);
 	}
 	lk_unlock(&vp->v_lock, LK_DIR);
-	lk_mutex_unlock(&top->mnt_rename, LK_RENAME);
+	lk_mutex_unlock(&v->vfs_rename, LK_RENAME);
 	if (old)
 		vn_unref(old);
 	return r;
