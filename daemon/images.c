@@ -7,11 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "daemon/apply.h"
 #include "daemon/log.h"
 #include "vfs/image/fstype.h"
 #include "vfs/namei.h"
+
+/* How long files may be open that have just been closed. */
+#define BUSY_WAIT_MS  500
+#define BUSY_PAUSE_MS 20
 
 static struct mounted *
 find(const struct space *sp, const char *path)
@@ -167,8 +172,15 @@ unmount(struct space *sp, struct mounted *md, bool force)
 int
 images_unmount(struct space *sp, const char *path)
 {
+	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000};
 	struct mounted *md = find(sp, path);
 	int r = md ? unmount(sp, md, false) : -ENOENT;
+
+	/* close(2) does not wait until the kernel has told us. */
+	for (int ms = 0; r == -EBUSY && ms < BUSY_WAIT_MS; ms += BUSY_PAUSE_MS) {
+		nanosleep(&pause, NULL);
+		r = unmount(sp, md, false);
+	}
 
 	if (r < 0 && md)
 		log_msg(LOG_ERR, "image at %s: it cannot be unmounted: %s", path,
