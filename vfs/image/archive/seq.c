@@ -42,11 +42,11 @@ struct seq {
 	struct chunk **s_hash;  /* m */
 	uint32_t s_nhash;       /* c: a power of two */
 	uint32_t s_nchunks, s_max;
-	struct chunk s_lru; /* m: the head: c_next was used last */
 	struct cursor s_cursors[NCURSORS];
-	uint64_t s_clock; /* m */
-	uint64_t s_end;   /* m: no byte from here on … */
-	int s_end_err;    /* … because of this, or 0 */
+	uint64_t s_clock;   /* m */
+	uint64_t s_end;     /* m: no byte from here on … */
+	int s_end_err;      /* … because of this, or 0 */
+	struct chunk s_lru; /* m: the head, without data: c_next was used last */
 };
 
 struct seq *
