@@ -158,7 +158,9 @@ write_some(struct ukfs *fs)
 		snprintf(c, sizeof(c), "%s/a-name-of-some-length-%d", a, i);
 		(void)ukfs_create(fs, c, 0600);
 	}
-	(void)ukfs_symlink(fs, buf + sizeof(buf) - 200, "/hostile-link");
+	buf[199] = '\0';
+	(void)ukfs_symlink(fs, buf, "/hostile-link");
+	buf[199] = 'w';
 	(void)ukfs_rename(fs, b, "/hostile-c");
 	for (unsigned i = 0; i < ndirs && i < 20; i++) {
 		(void)ukfs_chmod(fs, dirs[i], 0700);
