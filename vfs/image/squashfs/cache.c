@@ -83,16 +83,20 @@ take_out(struct sq_cache *k, struct sq_block *b)
 static struct sq_block *
 get_memory(struct sq_cache *k)
 {
+	struct sq_block *b;
+
 	if (k->k_count >= k->k_max) {
-		for (struct sq_block *b = k->k_lru.b_prev; b != &k->k_lru;
-		     b = b->b_prev) {
+		for (b = k->k_lru.b_prev; b != &k->k_lru; b = b->b_prev) {
 			if (b->b_refs == 0) {
 				take_out(k, b);
 				return b;
 			}
 		}
 	}
-	return malloc(sizeof(struct sq_block) + k->k_cap);
+	b = malloc(sizeof(*b) + k->k_cap);
+	if (b)
+		b->b_data = (uint8_t *)(b + 1);
+	return b;
 }
 
 /* k held. */

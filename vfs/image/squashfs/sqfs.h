@@ -67,7 +67,7 @@ struct sq_block {
 	bool b_loading;  /* k */
 	struct sq_block *b_hnext;         /* k */
 	struct sq_block *b_prev, *b_next; /* k: by last use */
-	uint8_t b_data[];                 /* k_cap bytes */
+	uint8_t *b_data;                  /* c: k_cap bytes, behind it */
 };
 
 struct sq_mount;
