@@ -29,8 +29,13 @@ if [ -z "${BENCH_INSIDE:-}" ]; then
 	BENCH_DIR=$(mktemp -d "${BENCH_BASE:-/dev/shm}/rfbench.XXXXXX") || exit 1
 	export RUMPFUSE UKFS_MODULES BENCH_DIR
 	BENCH_INSIDE=1 unshare -m -p -f --mount-proc --kill-child --propagation private \
-	    bash "$0" "$@"
+	    bash "$0" "$@" &
+	inside=$!
+	trap 'kill -9 "$inside" 2>/dev/null' INT TERM # it ignores all others
+	wait "$inside"
 	rc=$?
+	# A signal ends the first wait before what it ends.
+	wait "$inside" 2>/dev/null
 	rm -rf --one-file-system "$BENCH_DIR"
 	exit $rc
 fi
