@@ -28,6 +28,14 @@
 _Static_assert(GIVEN_AT + GIVEN_MAX * sizeof(struct vnode *) <= FE_DATA_MAX,
     "the vnodes fit behind the reply");
 
+/* An image that is only read. */
+static bool
+is_fixed(const struct mount *mp)
+{
+	return mp->mnt_ttl_ns == MNT_TTL_FOREVER &&
+	       atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_RDONLY;
+}
+
 void
 fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -44,6 +52,9 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
+	/* What never changes is listed from the kernel's own pages the second time.  What is
+	 * attached in it comes and goes with a note, which makes the kernel ask again. */
+	fi->cache_readdir = fi->keep_cache = is_fixed(vp->v_mount);
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f);
 }

@@ -414,6 +414,45 @@ TEST(windows_that_touch_and_windows_that_overlap)
 	CHECK_EQ(unmount(p, b, false), 0);
 }
 
+static int
+write_to(struct place *p, const char *path, int flags)
+{
+	AUTO_VNODE vp = NULL;
+	struct file *f;
+	int r = namei(&p->w.v, path, &vp);
+
+	if (r == 0)
+		r = vop_open(vp, flags, &t_cred, &f);
+	if (r == 0)
+		vop_close(f);
+	return r;
+}
+
+static int
+cut(struct place *p, const char *path)
+{
+	static const struct vattr_set empty = {.vs_valid = VS_SIZE};
+	AUTO_VNODE vp = NULL;
+	int r = namei(&p->w.v, path, &vp);
+
+	return r < 0 ? r : vop_setattr(vp, NULL, &empty, &t_cred);
+}
+
+/* What is read there is lent, and who is lent cannot tell a cut file from its end. */
+TEST(a_host_file_that_is_cut_short)
+{
+	PLACE(p);
+	struct image *im = mount_at(p, "lines", "/a");
+
+	REQUIRE(im);
+	CHECK(reads(p, "/a/3", "three\n"));
+	CHECK_EQ(truncate(p->text, 6), 0);
+	CHECK(reads(p, "/a/1", "one\n"));
+	CHECK(reads(p, "/a/2", "EIO"));
+	CHECK(reads(p, "/a/3", "EIO"));
+	CHECK_EQ(unmount(p, im, false), 0);
+}
+
 TEST(a_key_that_is_mounted_stays)
 {
 	PLACE(p);
@@ -427,10 +466,15 @@ TEST(a_key_that_is_mounted_stays)
 	b = mount_spec(p, &s, NULL);
 	REQUIRE(a && b);
 	CHECK_EQ(etfs_remove(p->e, "/dev/key"), -EBUSY);
+	CHECK_EQ(write_to(p, "/dev/key", O_WRONLY), -EBUSY);
+	CHECK_EQ(write_to(p, "/dev/key", O_RDONLY | O_TRUNC), -EBUSY);
+	CHECK_EQ(cut(p, "/dev/key"), -EBUSY);
+	CHECK(reads(p, "/dev/key", "one\ntwo\nthree\n"));
 	CHECK(reads(p, "/a/1", "one\n"));
 	CHECK_EQ(unmount(p, a, false), 0);
 	CHECK_EQ(etfs_remove(p->e, "/dev/key"), -EBUSY);
 	CHECK_EQ(unmount(p, b, false), 0);
+	CHECK_EQ(write_to(p, "/dev/key", O_WRONLY), 0);
 	CHECK_EQ(etfs_remove(p->e, "/dev/key"), 0);
 	CHECK(!p_exists(&p->w, "/dev"));
 }

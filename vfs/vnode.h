@@ -153,6 +153,13 @@ void vn_lookup_given(struct vnode *vp);
 /* … and n of those are given back (forget).  n beyond what was given is clamped. */
 void vn_forget(struct vnode *vp, uint64_t n);
 
+/* Is an image file system mounted from it? */
+static inline bool
+vn_is_device(const struct vnode *vp)
+{
+	return atomic_load_explicit(&vp->v_flags, memory_order_relaxed) & VF_DEVICE;
+}
+
 static inline enum lock_rank
 vn_rank(const struct vnode *vp)
 {

@@ -134,6 +134,8 @@ vop_setattr(
 		r = vp->v_type == VDIR ? -EISDIR : -EINVAL;
 	} else if ((vs->vs_valid & VS_SIZE) && vs->vs_size > INT64_MAX) {
 		r = -EFBIG;
+	} else if ((vs->vs_valid & VS_SIZE) && vn_is_device(vp)) {
+		r = -EBUSY;
 	} else {
 		vop_lock_excl(vp);
 		r = vp->v_op->setattr(vp, f, vs, cr);

@@ -218,6 +218,10 @@ int vop_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
     const struct name *tname, unsigned flags, const struct cred *cr);
 /* Opens a file or directory; *ret_f is to be given to vop_close(). */
 int vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f);
+/* The same for the device of an image file system, to which it is open to be written while
+ * nobody else may (VF_DEVICE: -EBUSY). */
+int vop_open_device(
+    struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f);
 void vop_close(struct file *f);
 int vop_flush(struct file *f);
 int vop_read(struct vnode *vp, struct file *f, struct uio *u);

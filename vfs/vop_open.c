@@ -44,10 +44,17 @@ file_free(struct file *f)
 	vn_unref(vp);
 }
 
+/* Does opening it with these flags change it, or let it be changed? */
+static bool
+to_write(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
 static int
 open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
 {
-	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	bool writes = to_write(flags);
 	struct file *f;
 	int r;
 
@@ -68,10 +75,25 @@ open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_
 	return r;
 }
 
+/* What an image is mounted from is the image's. */
+static int
+open_shared(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+{
+	if (to_write(flags) && vn_is_device(vp))
+		return rdonly(vp) ? -EROFS : -EBUSY;
+	return open_file(vp, flags, cr, ret_f);
+}
+
+int
+vop_open_device(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+{
+	return open_file(vp, flags, cr, ret_f);
+}
+
 int
 vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
 {
-	int r = open_file(vp, flags, cr, ret_f);
+	int r = open_shared(vp, flags, cr, ret_f);
 
 	TRACE("open node=%llu flags=%#x = %d file=%llu", ID(vp), (unsigned)flags, r,
 	    r == 0 ? (unsigned long long)(*ret_f)->f_id : 0);
@@ -118,7 +140,7 @@ create_existing(struct vnode *dvp, const struct name *n, int flags, const struct
 	else
 		r = owner_may_open(vp, flags, cr);
 	if (r == 0)
-		r = open_file(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
+		r = open_shared(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
 	if (r < 0)
 		vn_unref(vp);
 	else

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vfs/vop.h"
@@ -38,7 +39,7 @@ device_open(struct vnode *vp, bool writable, struct device **ret)
 	d->d_vfs = vp->v_mount->mnt_vfs;
 	d->d_vp = vp;
 	d->d_writable = writable;
-	r = vop_open(vp, writable ? O_RDWR : O_RDONLY, &cr, &f);
+	r = vop_open_device(vp, writable ? O_RDWR : O_RDONLY, &cr, &f);
 	if (r == 0) {
 		r = vop_getattr(vp, f, &va);
 		if (r < 0)
@@ -165,6 +166,18 @@ device_discard(struct device *d, uint64_t off, uint64_t len)
 	return leave(d, f ? vop_fallocate(d->d_vp, f, mode, off, len) : -EIO);
 }
 
+/* Is the window there?  The host may have cut its file short, and nobody who reads a window
+ * that was lent can tell that from the end of a file. */
+static bool
+is_whole(const struct uio *u)
+{
+	struct stat st;
+
+	return fstat(u->uio_fd, &st) == 0 &&
+	       (!S_ISREG(st.st_mode) ||
+		   u->uio_fdoff + u->uio_done <= (uint64_t)st.st_size);
+}
+
 static int
 lend(struct device *d, struct file *f, uint64_t off, size_t len, struct uio *u)
 {
@@ -175,8 +188,7 @@ lend(struct device *d, struct file *f, uint64_t off, size_t len, struct uio *u)
 	r = vop_read(d->d_vp, f, &in);
 	if (r < 0)
 		return r;
-	/* A short window would look like the end of the file. */
-	if (in.uio_fd < 0 || in.uio_done < len) {
+	if (in.uio_fd < 0 || in.uio_done < len || !is_whole(&in)) {
 		r = read_all(d, f, u->uio_buf, len, off);
 		if (r == 0)
 			u->uio_done = len;

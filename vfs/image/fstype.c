@@ -50,17 +50,17 @@ fstype_register(struct fstype *t)
 	return r;
 }
 
-/* Types are only ever added, so the list can be walked from a first one that was seen under
- * the mutex; who is added meanwhile may be missed. */
+/* The type after t (NULL: the first).  Types are only ever added: who comes meanwhile may be
+ * missed. */
 static struct fstype *
-first_type(void)
+next_type(const struct fstype *t)
 {
-	struct fstype *t;
+	struct fstype *next;
 
 	lk_mutex(&types_mtx, LK_LEAF);
-	t = types;
+	next = t ? t->ft_next : types;
 	lk_mutex_unlock(&types_mtx, LK_LEAF);
-	return t;
+	return next;
 }
 
 const struct fstype *
@@ -80,7 +80,7 @@ fstype_each(int (*fn)(const struct fstype *t, void *arg), void *arg)
 {
 	int r = 0;
 
-	for (const struct fstype *t = first_type(); t && r == 0; t = t->ft_next)
+	for (const struct fstype *t = NULL; r == 0 && (t = next_type(t));)
 		r = fn(t, arg);
 	return r;
 }
@@ -133,7 +133,7 @@ fstype_detect(struct device *d, char ret_blkid[32])
 
 	if (head && device_read(d, head, len, 0) == 0) {
 		ask_blkid(&p, blkid);
-		for (const struct fstype *t = first_type(); t; t = t->ft_next) {
+		for (const struct fstype *t = NULL; (t = next_type(t));) {
 			int s = t->ft_probe ? t->ft_probe(&p) : 0;
 
 			if (s > sure) {
@@ -257,20 +257,15 @@ fstype_load_dir(const char *dir)
 	return loaded;
 }
 
-/* Where the library itself lies, as long as it is not installed. */
-static const char *
-own_dir(void)
+/* Is this the library as it was built, not installed?  Then its modules lie beside it. */
+static bool
+is_build(void)
 {
-	static char dir[PATH_MAX];
+	static const char dir[] = UKFS_BUILD_DIR "/";
 	Dl_info di;
-	char *slash;
 
-	if (!dladdr((const void *)&types, &di) || !di.dli_fname ||
-	    snprintf(dir, sizeof(dir), "%s", di.dli_fname) >= (int)sizeof(dir) ||
-	    !(slash = strrchr(dir, '/')))
-		return UKFS_MODULE_DIR;
-	*slash = '\0';
-	return dir;
+	return dladdr((const void *)&types, &di) && di.dli_fname &&
+	       strncmp(di.dli_fname, dir, strlen(dir)) == 0;
 }
 
 const char *
@@ -280,7 +275,7 @@ fstype_dir(void)
 
 	if (dir && dir[0])
 		return dir;
-	return access(UKFS_MODULE_DIR, F_OK) == 0 ? UKFS_MODULE_DIR : own_dir();
+	return is_build() ? UKFS_BUILD_DIR : UKFS_MODULE_DIR;
 }
 
 static void

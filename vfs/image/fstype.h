@@ -97,8 +97,8 @@ int fstype_load(const char *file, char *why, size_t why_len);
 /* Loads every libukfs_*.so of the directory, again and again while that makes more of them
  * loadable.  How many it loaded, or -errno if the directory cannot be read. */
 int fstype_load_dir(const char *dir);
-/* What $UKFS_MODULES says, or the directory that modules are installed in, or, before they
- * are, the one that the library lies in. */
+/* What $UKFS_MODULES says, or the directory that modules are installed in; of the library as
+ * it was built, the one that it was built in. */
 const char *fstype_dir(void);
 /* Loads what is in fstype_dir(), once per process. */
 void fstype_load_all(void);

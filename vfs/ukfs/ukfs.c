@@ -258,6 +258,7 @@ ukfs_release(struct ukfs *fs, int flags)
 		uk_fd_close_all(fs);
 		uk_dirs_close(fs);
 	}
+	uk_forget(fs);
 	r = image_sync(fs->fs_im);
 	if (r < 0 && !must)
 		return (int)uk_ret(r);

@@ -206,6 +206,40 @@ cwd_get(struct ukfs *fs)
 	return vp;
 }
 
+/* Whoever looks at one name in a directory will look at the next one. */
+static void
+remember(struct ukfs *fs, struct vnode *dvp)
+{
+	struct vnode *old = dvp;
+
+	lk_mutex(&fs->fs_mtx, LK_LEAF);
+	for (unsigned i = 0; i < UK_RECENT && old; i++)
+		if (fs->fs_recent[i] == dvp)
+			old = NULL;
+	if (old) {
+		unsigned i = fs->fs_nrecent++ % UK_RECENT;
+
+		old = fs->fs_recent[i];
+		fs->fs_recent[i] = vn_ref(dvp);
+	}
+	lk_mutex_unlock(&fs->fs_mtx, LK_LEAF);
+	vn_unref(old);
+}
+
+void
+uk_forget(struct ukfs *fs)
+{
+	for (unsigned i = 0; i < UK_RECENT; i++) {
+		struct vnode *old;
+
+		lk_mutex(&fs->fs_mtx, LK_LEAF);
+		old = fs->fs_recent[i];
+		fs->fs_recent[i] = NULL;
+		lk_mutex_unlock(&fs->fs_mtx, LK_LEAF);
+		vn_unref(old);
+	}
+}
+
 int
 uk_walk(struct ukfs *fs, const char *path, unsigned flags, struct walk *w)
 {
@@ -227,6 +261,8 @@ uk_walk(struct ukfs *fs, const char *path, unsigned flags, struct walk *w)
 	while (wk.wk_links)
 		pop(&wk);
 	vn_unref(wk.wk_at);
+	if (r == 0)
+		remember(fs, w->w_dvp);
 	return r;
 }
 

@@ -117,6 +117,8 @@ ukfs_rmdir(struct ukfs *fs, const char *path)
 	if (r == 0)
 		r = w.w_last == LAST_NAME ? vop_rmdir(w.w_dvp, &w.w_name, &uk_cred)
 		                          : whys[w.w_last];
+	if (r == 0)
+		uk_forget(fs);
 	return (int)uk_ret(r);
 }
 
@@ -186,6 +188,7 @@ ukfs_rename(struct ukfs *fs, const char *from, const char *to)
 {
 	AUTO_WALK f = {0};
 	AUTO_WALK t = {0};
+	AUTO_VNODE vp = NULL;
 	int r = uk_walk(fs, from, WALK_PARENT, &f);
 
 	if (r == 0)
@@ -198,6 +201,9 @@ ukfs_rename(struct ukfs *fs, const char *from, const char *to)
 		r = rename_slashes(&f, &t);
 	if (r == 0)
 		r = vop_rename(f.w_dvp, &f.w_name, t.w_dvp, &t.w_name, 0, &uk_cred);
+	/* A directory may have replaced another. */
+	if (r == 0 && vop_lookup(t.w_dvp, &t.w_name, &vp) == 0 && vp->v_type == VDIR)
+		uk_forget(fs);
 	return (int)uk_ret(r);
 }
 

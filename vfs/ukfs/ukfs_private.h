@@ -21,13 +21,19 @@
 /* As the kernel: more is not moved by one call. */
 #define UK_RW_MAX ((size_t)0x7ffff000)
 
+#define UK_RECENT 8u
+
 struct ukfs {
 	struct image *fs_im;            /* c */
 	struct vnode *fs_root;          /* c: the image's */
 	pthread_mutex_t fs_mtx;         /* rank LEAF */
 	struct vnode *fs_cwd;           /* m: one reference */
 	struct ukfs_dircookie *fs_dirs; /* m: open directories */
-	_Atomic uint32_t fs_nfds;       /* a: descriptors */
+	/* m: the directories that paths have led to last, one reference each: what a file
+	 * system knows of a directory goes with its vnode */
+	struct vnode *fs_recent[UK_RECENT];
+	unsigned fs_nrecent;      /* m: how many have been put there */
+	_Atomic uint32_t fs_nfds; /* a: descriptors */
 };
 
 /* Who makes all calls. */
@@ -92,6 +98,9 @@ struct walk {
 
 /* On success w is to be given to uk_walk_done(), which takes one that is zeroed too. */
 int uk_walk(struct ukfs *fs, const char *path, unsigned flags, struct walk *w);
+/* Lets go of the directories that walks have led to: one of them may have been removed, or
+ * the handle is about to go. */
+void uk_forget(struct ukfs *fs);
 void uk_walk_done(struct walk *w);
 #define AUTO_WALK __attribute__((cleanup(uk_walk_done))) struct walk
 

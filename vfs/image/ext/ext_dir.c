@@ -468,8 +468,8 @@ ext_dir_add(struct ext *e, struct ext_node *dir, const struct name *n, ext2_ino_
 int
 ext_dir_del(struct ext *e, struct ext_node *dir, const struct name *n)
 {
-	struct dirent_node *de;
-	struct ext_ent x;
+	struct dirent_node *de = NULL;
+	struct ext_ent x = {0};
 	uint64_t pblk;
 	int r = ext_dir_load(e, dir);
 
