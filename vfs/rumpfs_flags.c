@@ -2,17 +2,13 @@
  * Inode flags of in-memory nodes: chattr(1).
  *
  * The flags are those that tmpfs has: immutable, append-only, no dump, no atime; the last
- * two are handed down to what is made in a directory.  Who may set them is checked by the
- * kernel.  What they forbid has to be forbidden here, because the kernel does not know of
- * them; the rules are those of Linux's fs/namei.c, fs/attr.c, fs/open.c and fs/xattr.c.
+ * two are handed down to what is made in a directory.  What they forbid is in rules.h.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
-#include <string.h>
-#include <sys/stat.h>
 
+#include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
 
 #define SETTABLE (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL)
@@ -21,19 +17,19 @@
 int
 rumpfs_may_add(const struct rumpfs_node *dir)
 {
-	return dir->rn_flags & FS_IMMUTABLE_FL ? -EPERM : 0;
+	return rule_may_add(dir->rn_flags);
 }
 
 int
 rumpfs_may_take(const struct rumpfs_node *dir, const struct rumpfs_node *rn)
 {
-	return (dir->rn_flags | rn->rn_flags) & FROZEN ? -EPERM : 0;
+	return rule_may_take(dir->rn_flags, rn->rn_flags);
 }
 
 int
 rumpfs_may_change(const struct rumpfs_node *rn)
 {
-	return rn->rn_flags & FROZEN ? -EPERM : 0;
+	return rule_may_change(rn->rn_flags);
 }
 
 int
@@ -51,14 +47,7 @@ rumpfs_may_rename(const struct vrename *v)
 int
 rumpfs_may_open(const struct rumpfs_node *rn, int flags)
 {
-	bool writes = (flags & O_ACCMODE) != O_RDONLY;
-
-	if ((rn->rn_flags & FS_IMMUTABLE_FL) && (writes || (flags & O_TRUNC)))
-		return -EPERM;
-	if ((rn->rn_flags & FS_APPEND_FL) &&
-	    ((writes && !(flags & O_APPEND)) || (flags & O_TRUNC)))
-		return -EPERM;
-	return 0;
+	return rule_may_open(rn->rn_flags, flags);
 }
 
 int
@@ -84,41 +73,21 @@ rumpfs_may_setattr(
 bool
 rumpfs_may_setgid(const struct rumpfs_node *rn, const struct cred *cr)
 {
-	return cr->cr_uid == 0 || cr->cr_gid == rn->rn_gid ||
-	       (cr->cr_member && cr->cr_member(cr, rn->rn_gid));
+	return rule_may_setgid(rn->rn_gid, cr);
 }
 
-/*
- * The set-id bits that this change takes off.  The kernel sends the mode without them, but
- * not at O_TRUNC, which is ours altogether, and not where a file's group may not execute
- * it: then the set-group-id bit goes if the caller is not of the group, which the kernel
- * knows and FUSE has no word for.  Its request may be for nothing at all then.
- */
 uint32_t
 rumpfs_setid_lost(
     const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr)
 {
-	bool alone = (rn->rn_mode & (S_ISGID | S_IXGRP)) == S_ISGID;
-	uint32_t lost = 0;
-
-	if (rn->rn_vn.v_type == VDIR || !cr || cr->cr_uid == 0)
-		return 0;
-	if (vs->vs_valid & VS_KILL_SETID)
-		lost = alone ? S_ISUID : S_ISUID | S_ISGID;
-	if (alone &&
-	    (vs->vs_valid == 0 || (vs->vs_valid & (VS_SIZE | VS_UID | VS_GID))) &&
-	    !rumpfs_may_setgid(rn, cr))
-		lost |= S_ISGID;
-	return lost;
+	return rule_setid_lost(
+	    vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode, rn->rn_gid, vs, cr);
 }
 
 int
 rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode)
 {
-	if (rn->rn_flags & FS_IMMUTABLE_FL)
-		return -EPERM;
-	return (rn->rn_flags & FS_APPEND_FL) && (mode & ~FALLOC_FL_KEEP_SIZE) ? -EPERM
-	                                                                      : 0;
+	return rule_may_fallocate(rn->rn_flags, mode);
 }
 
 uint32_t
@@ -133,53 +102,6 @@ rumpfs_keeps_atime(const struct rumpfs_node *rn)
 	return rn->rn_flags & FS_NOATIME_FL;
 }
 
-/* The flags by their two names. */
-static const struct {
-	uint32_t fl, xf;
-} both[] = {
-    {FS_IMMUTABLE_FL, FS_XFLAG_IMMUTABLE},
-    {FS_APPEND_FL, FS_XFLAG_APPEND},
-    {FS_NODUMP_FL, FS_XFLAG_NODUMP},
-    {FS_NOATIME_FL, FS_XFLAG_NOATIME},
-};
-
-static uint32_t
-xflags(uint32_t flags)
-{
-	uint32_t x = 0;
-
-	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
-		if (flags & both[i].fl)
-			x |= both[i].xf;
-	return x;
-}
-
-/* What is asked for in either form, as FS_*_FL.  The second form has more in it that is
- * not for us, as it is not for tmpfs. */
-static int
-wanted_flags(const void *in, size_t in_len, bool x, uint32_t *ret)
-{
-	struct fsxattr fx;
-	uint32_t flags = 0;
-
-	if (in_len < (x ? sizeof(fx) : sizeof(flags)))
-		return -EINVAL;
-	if (!x) {
-		memcpy(ret, in, sizeof(*ret));
-		return 0;
-	}
-	memcpy(&fx, in, sizeof(fx));
-	for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++) {
-		if (fx.fsx_xflags & both[i].xf)
-			flags |= both[i].fl;
-	}
-	if (fx.fsx_xflags != xflags(flags) || fx.fsx_extsize || fx.fsx_cowextsize ||
-	    fx.fsx_projid)
-		return -EOPNOTSUPP;
-	*ret = flags;
-	return 0;
-}
-
 static int
 set_flags(struct vnode *vp, const void *in, size_t in_len, bool x)
 {
@@ -189,7 +111,7 @@ set_flags(struct vnode *vp, const void *in, size_t in_len, bool x)
 
 	if (atomic_load(&vp->v_mount->mnt_flags) & MNT_RDONLY)
 		return -EROFS;
-	r = wanted_flags(in, in_len, x, &flags);
+	r = rule_flags_wanted(rn->rn_flags, in, in_len, x, &flags);
 	if (r < 0)
 		return r;
 	if (flags & ~(uint32_t)SETTABLE)
@@ -205,27 +127,16 @@ int
 rumpfs_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
     size_t in_len, void *out, size_t out_len, const struct cred *cr)
 {
-	struct fsxattr fx = {0};
-	uint32_t flags;
-
 	(void)f;
 	(void)cr;
 	switch (cmd) {
 	case FS_IOC_GETFLAGS:
-		flags = rumpfs_node_of(vp)->rn_flags;
-		if (out_len < sizeof(flags))
-			return -EINVAL;
-		memcpy(out, &flags, sizeof(flags));
-		return 0;
+	case FS_IOC_FSGETXATTR:
+		return rule_flags_told(
+		    rumpfs_node_of(vp)->rn_flags, cmd == FS_IOC_FSGETXATTR, out, out_len);
 	case FS_IOC_SETFLAGS:
 	case FS_IOC_FSSETXATTR:
 		return set_flags(vp, in, in_len, cmd == FS_IOC_FSSETXATTR);
-	case FS_IOC_FSGETXATTR:
-		fx.fsx_xflags = xflags(rumpfs_node_of(vp)->rn_flags);
-		if (out_len < sizeof(fx))
-			return -EINVAL;
-		memcpy(out, &fx, sizeof(fx));
-		return 0;
 	default:
 		return -ENOTTY;
 	}

@@ -13,23 +13,11 @@
 #include <sys/xattr.h>
 
 #include "vfs/acl.h"
+#include "vfs/rules.h"
 
 /* As in linux/limits.h, which the kernel has checked for its own callers. */
 #define VALUE_MAX 65536u
 #define NAME_MAX_ 255u
-
-/* Is it a name that an attribute can have?  EOPNOTSUPP: nobody's; EINVAL: a family's
- * prefix and no more. */
-static int
-check_name(const char *name)
-{
-	static const char *const prefixes[] = {"user.", "security.", "trusted."};
-
-	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return name[strlen(prefixes[i])] ? 0 : -EINVAL;
-	return acl_is_name(name) ? 0 : -EOPNOTSUPP;
-}
 
 static struct rxattr **
 find(struct rumpfs_node *rn, const char *name)
@@ -68,7 +56,7 @@ rumpfs_getxattr(
     struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len)
 {
 	const struct rxattr *x;
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	if (r < 0)
 		return r;
@@ -152,7 +140,7 @@ rumpfs_setxattr(struct vnode *vp, const char *name, const void *value, size_t si
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	struct rxattr **at;
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	(void)cr;
 	if (r == 0)
@@ -199,7 +187,7 @@ rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
 	struct rxattr **at = find(rn, name);
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	(void)cr;
 	if (r == 0)

@@ -11,20 +11,10 @@
 
 #include "vfs/acl.h"
 #include "vfs/image/ext/ext.h"
+#include "vfs/rules.h"
 
 #define VALUE_MAX 65536u
 #define NAME_MAX_ 255u
-
-static int
-check_name(const char *name)
-{
-	static const char *const prefixes[] = {"user.", "security.", "trusted."};
-
-	for (unsigned i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return name[strlen(prefixes[i])] ? 0 : -EINVAL;
-	return acl_is_name(name) ? 0 : -EOPNOTSUPP;
-}
 
 /* All attributes of a node, read. */
 static int
@@ -110,7 +100,7 @@ ext_getxattr(struct vnode *vp, const char *name, void *buf, size_t size, size_t 
 	struct ext *e = ext_of(vp);
 	void *value;
 	size_t len;
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	if (r < 0)
 		return r;
@@ -163,7 +153,7 @@ ext_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,
 {
 	struct ext_node *en = ext_node_of(vp);
 	struct ext *e = ext_of(vp);
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	if (r < 0)
 		return r;
@@ -190,7 +180,7 @@ list_name(char *name, char *value, size_t len, void *arg)
 
 	(void)value;
 	(void)len;
-	if (check_name(name) < 0) /* the image's own */
+	if (rule_xattr_name(name) < 0) /* the image's own */
 		return 0;
 	if (ls->ls_size && ls->ls_need + n <= ls->ls_size)
 		memcpy(ls->ls_buf + ls->ls_need, name, n);
@@ -229,7 +219,7 @@ ext_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 {
 	struct ext_node *en = ext_node_of(vp);
 	struct ext *e = ext_of(vp);
-	int r = check_name(name);
+	int r = rule_xattr_name(name);
 
 	(void)cr;
 	if (r < 0)
