@@ -112,8 +112,11 @@ text_at(struct place *p, const char *path)
 		                 : pread(u.uio_fd, buf, u.uio_done, (off_t)u.uio_fdoff);
 		vop_close(f);
 	}
-	if (r < 0)
-		return strerrorname_np(-r);
+	if (r < 0) {
+		const char *name = strerrorname_np(-r);
+
+		return name ? name : "?";
+	}
 	buf[n < 0 ? 0 : n] = '\0';
 	return buf;
 }
