@@ -5,28 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need mkfs.ext4 fuse2fs python3
 
-# Programs and libraries of this machine, in the sizes that they have.
-mkdir "$W/src"
-find /usr/lib /usr/bin -xdev -type f -size +100k -readable -print0 | sort -z |
-    xargs -0 cat 2>/dev/null | head -c "${BENCH_BYTES:-256M}" >"$W/src/big"
-for i in 0 1 2 3; do
-	dd if="$W/src/big" of="$W/src/part$i" bs=1M skip=$((i * 40)) count=40 status=none
-done
-mkdir "$W/src/tree"
-for d in /usr/include /usr/share/doc; do
-	[ ! -d "$d" ] || cp -r --parents "$d" "$W/src/tree" 2>/dev/null
-done
-
-cat >"$W/random.py" <<'PY'
-import os, random, sys
-fd = os.open(sys.argv[1], os.O_RDONLY)
-os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-size = os.fstat(fd).st_size
-r = random.Random(7)
-for _ in range(int(sys.argv[2])):
-    if len(os.pread(fd, 4096, r.randrange(size // 4096 - 1) * 4096)) != 4096:
-        sys.exit("a short read")
-PY
+sample "$W/src" "${BENCH_BYTES:-256M}"
 cat >"$W/small.py" <<'PY'
 import os, sys
 d, n = sys.argv[1] + "/small", int(sys.argv[2])
@@ -53,7 +32,7 @@ rm -rf "$W/src"
 up()
 {
 	if [ "$1" = ours ]; then
-		printf '[mount /e]\nvfs = ext\nhost = %s\naccess = %s\n' "$W/ours.img" $access \
+		printf '[mount /i]\nvfs = ext\nhost = %s\naccess = %s\n' "$W/ours.img" $access \
 		    >"$W/conf"
 		serve ours "$W/ours" "$RUMPFUSE" -f "$W/conf" "$W/ours"
 	elif [ $access = ro ]; then
@@ -62,23 +41,6 @@ up()
 		serve theirs "$W/theirs" fuse2fs -f "$W/theirs.img" "$W/theirs"
 	fi
 }
-down() { unserve "$1" "$W/$1"; }
-root() { [ "$1" = ours ] && echo "$W/ours/e" || echo "$W/theirs"; }
-
-one() { dd if="$(root "$1")/big" of=/dev/null bs=1M status=none; }
-four()
-{
-	local i pids=""
-	for i in 0 1 2 3; do
-		dd if="$(root "$1")/part$i" of=/dev/null bs=1M status=none &
-		pids="$pids $!"
-	done
-	# shellcheck disable=SC2086
-	wait $pids
-}
-random() { python3 "$W/random.py" "$(root "$1")/big" 5000; }
-walk() { find "$(root "$1")/tree" -ls >/dev/null; }
-files() { tar -C "$(root "$1")/tree" -cf - . | cat >/dev/null; }
 write() { dd if=/dev/zero of="$(root "$1")/new" bs=1M count=128 conv=notrunc status=none; }
 rewrite() { dd if=/dev/zero of="$(root "$1")/big" bs=64k count=1600 conv=notrunc status=none; }
 make() { python3 "$W/small.py" "$(root "$1")" "$2" make; }
@@ -90,7 +52,7 @@ with() { [ -n "${BENCH_PID[$1]:-}" ] || up "$1"; [ -d "$(root "$1")/small" ] || 
 
 compare "one stream" remount one
 compare "four streams" remount four
-compare "random 4 KiB" remount random
+compare "random 4 KiB" remount random 5000
 compare "tree walk (find -ls)" remount walk
 compare "tree walk, names known" warm walk
 compare "every file of the tree" remount files
@@ -106,5 +68,5 @@ for side in ours theirs; do
 done
 access=ro
 compare "read-only: one stream" remount one
-compare "read-only: random 4 KiB" remount random
+compare "read-only: random 4 KiB" remount random 5000
 bench_done

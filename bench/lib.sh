@@ -2,9 +2,7 @@
 # asked the same things in turns; sourced first:
 #
 #	. "$(dirname "$0")/lib.sh"
-#	up() { ...; }		# up SIDE: mounts at $W/SIDE
-#	down() { ...; }		# down SIDE
-#	walk() { find "$W/$1" -ls >/dev/null; }
+#	up() { ...; }		# up SIDE: mounts at $W/SIDE, ours with the image at /i
 #	compare "tree walk" remount walk
 #	bench_done
 #
@@ -89,6 +87,55 @@ unserve()
 	wait "${BENCH_PID[$1]}"
 	unset "BENCH_PID[$1]"
 }
+
+# What is asked of both, below the roots of their trees.
+
+# root SIDE: ours has the image at /i of its mount.
+root() { [ "$1" = ours ] && echo "$W/ours/i" || echo "$W/theirs"; }
+down() { unserve "$1" "$W/$1"; }
+
+# sample DIR BYTES: what images are made of: programs and libraries of this machine in one large
+# file "big", 160 MiB of it in four parts, and a tree of small ones.
+sample()
+{
+	local d i
+	mkdir -p "$1/tree"
+	find /usr/lib /usr/bin -xdev -type f -size +100k -readable -print0 | sort -z |
+	    xargs -0 cat 2>/dev/null | head -c "$2" >"$1/big"
+	for i in 0 1 2 3; do
+		dd if="$1/big" of="$1/part$i" bs=1M skip=$((i * 40)) count=40 status=none
+	done
+	for d in /usr/include /usr/lib/python3 /usr/share/doc; do
+		[ ! -d "$d" ] || cp -r --parents "$d" "$1/tree" 2>/dev/null
+	done
+}
+
+cat >"$W/random.py" <<'PY'
+import os, random, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+size = os.fstat(fd).st_size
+r = random.Random(7)
+for _ in range(int(sys.argv[2])):
+    if len(os.pread(fd, 4096, r.randrange(size // 4096 - 1) * 4096)) != 4096:
+        sys.exit("a short read")
+PY
+
+one() { dd if="$(root "$1")/big" of=/dev/null bs=1M status=none; }
+four()
+{
+	local i pids=""
+	for i in 0 1 2 3; do
+		dd if="$(root "$1")/part$i" of=/dev/null bs=1M status=none &
+		pids="$pids $!"
+	done
+	# shellcheck disable=SC2086
+	wait $pids
+}
+# random SIDE N: reads of 4 KiB.
+random() { python3 "$W/random.py" "$(root "$1")/big" "$2"; }
+walk() { find "$(root "$1")/tree" -printf '%s %m %T@ %p\n' >/dev/null; }
+files() { tar -C "$(root "$1")/tree" -cf - . | cat >/dev/null; }
 
 # What may be done before each run.
 
