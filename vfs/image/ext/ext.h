@@ -255,6 +255,9 @@ void ext_map_forget(struct ext_node *en);
 /* Room for n blocks and what they need in the tree, for this caller (reserve: he may have
  * what is reserved)?  0 or -ENOSPC. */
 int ext_have_room(struct ext *e, uint64_t n, bool reserve);
+/* Does a part of what is mapped at lblk become up to n extents more without a block for the
+ * tree? */
+bool ext_tree_has_room(struct ext *e, struct ext_node *en, uint64_t lblk, unsigned n);
 bool ext_may_reserve(const struct ext *e, const struct cred *cr);
 /* Maps up to n blocks of a hole from lblk on, as one run, after fill has written to them.
  * The inode is written. */
@@ -267,6 +270,19 @@ int ext_convert(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n);
 int ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last);
 /* Data in the inode moves to a block. */
 int ext_inline_expand(struct ext *e, struct ext_node *en);
+
+/* ext_inline.c: contents in the inode. */
+/* Can they be that long where they are?  Not m. */
+bool ext_inline_fits(struct ext *e, struct ext_node *en, uint64_t end);
+/* Where it fits, the size not minded; data NULL: zeros.  l exclusive, not m. */
+int ext_inline_write(
+    struct ext *e, struct ext_node *en, const void *data, size_t n, uint64_t off);
+/* m.  -ENOSPC: there is no room for it in the inode. */
+int ext_inline_add(struct ext *e, struct ext_node *dir, const struct name *n,
+    ext2_ino_t ino, uint8_t ft);
+int ext_inline_del(struct ext *e, struct ext_node *dir, const struct name *n);
+int ext_inline_set(struct ext *e, struct ext_node *dir, const struct name *n,
+    ext2_ino_t ino, uint8_t ft);
 
 /* ext_file.c */
 int ext_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f);

@@ -33,6 +33,25 @@ ext_have_room(struct ext *e, uint64_t n, bool reserve)
 }
 
 bool
+ext_tree_has_room(struct ext *e, struct ext_node *en, uint64_t lblk, unsigned n)
+{
+	struct ext2_extent_info info;
+	ext2_extent_handle_t h;
+	errcode_t err;
+
+	if (!ext_has_extents(en))
+		return true;
+	err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+	if (err)
+		return false;
+	err = ext2fs_extent_goto(h, lblk);
+	if (!err)
+		err = ext2fs_extent_get_info(h, &info);
+	ext2fs_extent_free(h);
+	return !err && info.num_entries + (int)n <= info.max_entries;
+}
+
+bool
 ext_may_reserve(const struct ext *e, const struct cred *cr)
 {
 	const struct ext2_super_block *sb = e->e_fs->super;
