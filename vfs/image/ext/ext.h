@@ -31,6 +31,8 @@
 #include "vfs/image/inotab.h"
 
 #define EXT_LINK_MAX 65000u
+/* Blocks that a file can have at most, whatever its format. */
+#define EXT_LBLK_MAX (1ull << 32)
 
 struct ext_cache;
 

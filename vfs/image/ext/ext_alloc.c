@@ -284,7 +284,9 @@ find_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t las
 	if (!ext_has_extents(en) ||
 	    !ext2fs_test_block_bitmap2(e->e_fs->block_map, end - 1))
 		return UINT64_MAX;
-	while (ext_map_find_locked(e, en, first, &run) == 0) {
+	if (last >= EXT_LBLK_MAX)
+		last = EXT_LBLK_MAX - 1;
+	while (first <= last && ext_map_find_locked(e, en, first, &run) == 0) {
 		if (run.r_kind != RUN_HOLE && run.r_pblk + run.r_len == end)
 			return run.r_len - 1 <= last - first ? first + run.r_len - 1
 			                                     : UINT64_MAX;
@@ -332,6 +334,26 @@ punch_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t la
 	return ext_err(err);
 }
 
+/* The library (1.47) leaves what is behind the end of a level of indirect blocks if there is
+ * less of it than a level has: so it is asked for each level by itself. */
+static errcode_t
+punch_levels(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	uint64_t per = e->e_bs / 4, from = 0, n = 12;
+	errcode_t err = 0;
+
+	for (unsigned level = 0; !err && level < 4 && from <= last; level++) {
+		uint64_t lo = first > from ? first : from, hi = from + n - 1;
+
+		hi = hi < last ? hi : last;
+		if (lo <= hi)
+			err = ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, lo, hi);
+		from += n;
+		n = level == 0 ? per : n * per;
+	}
+	return err;
+}
+
 int
 ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 {
@@ -340,9 +362,11 @@ ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 	if (first > last)
 		return 0;
 	r = punch_last_block(e, en, first, last);
-	if (r == 0)
+	if (r == 0 && (ext_has_extents(en) || ext_is_inline(en)))
 		r = ext_err(
 		    ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
+	else if (r == 0)
+		r = ext_err(punch_levels(e, en, first, last));
 	ext_map_forget(en);
 	return r;
 }

@@ -15,7 +15,6 @@
 #include "vfs/image/ext/ext.h"
 
 #define DEPTH_MAX 5
-#define LBLK_MAX  (1ull << 32)
 
 void
 ext_map_forget(struct ext_node *en)
@@ -107,7 +106,7 @@ take_leaf(struct ext *e, struct ext_map *m, const struct ext3_extent_header *eh)
 
 		if (unwritten)
 			len -= EXT_INIT_MAX_LEN;
-		if (len == 0 || lblk < end || lblk + len > LBLK_MAX ||
+		if (len == 0 || lblk < end || lblk + len > EXT_LBLK_MAX ||
 		    !valid_blocks(e, pblk, len))
 			return -EUCLEAN;
 		end = lblk + len;
@@ -143,7 +142,7 @@ load_extents(struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_map *
 	int r;
 
 	m->m_from = 0;
-	m->m_to = LBLK_MAX;
+	m->m_to = EXT_LBLK_MAX;
 	if (eh->eh_magic == 0 && eh->eh_entries == 0 && depth == 0)
 		return 0; /* never had any */
 	if (ext2fs_le16_to_cpu(eh->eh_magic) != EXT3_EXT_MAGIC || depth > DEPTH_MAX ||
