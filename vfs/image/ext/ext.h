@@ -28,6 +28,7 @@
 #include <ext2fs/ext2fs.h>
 
 #include "vfs/dirtab.h"
+#include "vfs/image/ext/ext_journal.h"
 #include "vfs/image/inotab.h"
 
 #define EXT_LINK_MAX 65000u
@@ -44,7 +45,8 @@ struct ext {
 	uint32_t e_bs, e_bits;      /* c: bytes of a block, and their logarithm */
 	uint64_t e_spare_blk;       /* c: shown as not to be had */
 	uint64_t e_overhead_blk;    /* c: what files can never have */
-	bool e_rdonly;              /* c */
+	bool e_rdonly;              /* c once mounted */
+	bool e_recovered;           /* c: its journal was replayed */
 	bool e_dirty;               /* m: marked as not clean */
 	_Atomic bool e_dead;        /* a: unmounted: nothing is written any more */
 	bool e_failed;              /* m: a write has failed; never to be marked clean */
@@ -184,7 +186,17 @@ void ext_io_forget(struct ext *e, uint64_t blk, uint64_t n);
 int ext_read_block(struct ext *e, uint64_t blk, void *buf);
 
 /* ext_super.c: looks at the superblock before the library does. */
-int ext_super_check(struct fsmount *m);
+/* *ret_recover: its journal is to be replayed (ext_recover) and this asked again. */
+int ext_super_check(struct fsmount *m, bool *ret_recover);
+
+/* ext_recover.c: while mounting.  What cannot be done makes it read-only, with a reason in
+ * fm_why; an error is one that also reading would have. */
+/* Before the file system is opened: replays the journal. */
+int ext_recover(struct ext *e, struct fsmount *m);
+/* The counts of the superblock, which no journal has. */
+void ext_recount(struct ext *e);
+/* m: frees what waits to be freed. */
+int ext_orphans(struct ext *e, struct fsmount *m);
 
 /* ext_mount.c */
 /* m: the image is about to be changed: it is marked.  0, -EIO, -EROFS. */
@@ -196,6 +208,8 @@ int ext_statfs(struct vnode *vp, struct statvfs *ret);
 /* ext_node.c.  All m. */
 /* The node of an inode, with a reference.  dvp: where its entry was found. */
 int ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node **ret);
+/* One that may have no links, and is in no directory. */
+int ext_node_get_orphan(struct ext *e, ext2_ino_t ino, struct ext_node **ret);
 int ext_node_write(struct ext *e, struct ext_node *en);
 /* The library has changed the inode by itself. */
 int ext_node_reload(struct ext *e, struct ext_node *en);

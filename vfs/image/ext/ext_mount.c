@@ -255,7 +255,6 @@ open_fs(struct ext *e, struct fsmount *m)
 	int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
 	errcode_t err;
 
-	e->e_im.im_dev = m->fm_dev;
 	ext_io_next(e);
 	err = ext2fs_open2("image", NULL, flags | (m->fm_rdonly ? 0 : EXT2_FLAG_RW), 0, 0,
 	    ext_io_manager(), &e->e_fs);
@@ -283,7 +282,7 @@ open_fs(struct ext *e, struct fsmount *m)
 }
 
 static int
-start(struct ext *e, struct fsmount *m)
+start(struct ext *e, struct fsmount *m, bool recover)
 {
 	pthread_mutexattr_t ma;
 	int r;
@@ -293,7 +292,13 @@ start(struct ext *e, struct fsmount *m)
 	pthread_mutex_init(&e->e_mtx, &ma);
 	pthread_mutexattr_destroy(&ma);
 	pthread_mutex_init(&e->e_buf_mtx, NULL);
-	r = open_fs(e, m);
+	e->e_im.im_dev = m->fm_dev;
+	r = recover && !m->fm_rdonly ? ext_recover(e, m) : 0;
+	/* There is another superblock now. */
+	if (r == 0 && e->e_recovered)
+		r = ext_super_check(m, &recover);
+	if (r == 0)
+		r = open_fs(e, m);
 	if (r == 0)
 		r = buffers(e);
 	if (r < 0)
@@ -304,19 +309,35 @@ start(struct ext *e, struct fsmount *m)
 	return imgmount_init(&e->e_im, m, "ext", ext_mnt_free);
 }
 
+/* m: brings the image to where writing can begin. */
+static int
+make_ready(struct ext *e, struct fsmount *m)
+{
+	int r = 0;
+
+	if (e->e_rdonly)
+		return 0;
+	if (e->e_recovered) {
+		ext_recount(e);
+		r = ext_will_change(e);
+	}
+	return r < 0 ? r : ext_orphans(e, m);
+}
+
 static int
 ext_mount(struct fsmount *m, struct vnode **ret_root)
 {
-	struct ext_node *root;
+	bool recover = false;
+	struct ext_node *root = NULL;
 	struct ext *e;
-	int r = ext_super_check(m);
+	int r = ext_super_check(m, &recover);
 
 	if (r < 0)
 		return r;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	r = start(e, m);
+	r = start(e, m, recover);
 	if (r < 0) {
 		ext_free(e);
 		free(e);
@@ -324,13 +345,16 @@ ext_mount(struct fsmount *m, struct vnode **ret_root)
 	}
 	pthread_mutex_lock(&e->e_mtx);
 	r = ext_node_get(e, EXT2_ROOT_INO, NULL, &root);
-	if (r == 0 && ext_vn(root)->v_type != VDIR) {
-		vn_unref(ext_vn(root));
+	if (r == 0 && ext_vn(root)->v_type != VDIR)
 		r = -EUCLEAN;
-	}
+	if (r < 0)
+		snprintf(m->fm_why, sizeof(m->fm_why), "the root directory is damaged");
+	else
+		r = make_ready(e, m);
+	if (r < 0 && root)
+		vn_unref(ext_vn(root));
 	pthread_mutex_unlock(&e->e_mtx);
 	if (r < 0) {
-		snprintf(m->fm_why, sizeof(m->fm_why), "the root directory is damaged");
 		e->e_im.im_dev = NULL; /* it stays the caller's */
 	} else {
 		*ret_root = ext_vn(root);

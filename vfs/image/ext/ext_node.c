@@ -121,6 +121,22 @@ ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node *
 }
 
 int
+ext_node_get_orphan(struct ext *e, ext2_ino_t ino, struct ext_node **ret)
+{
+	struct ext_node tmp, *en;
+	int r = take_inode(e, &tmp, ino);
+
+	if (r == 0 &&
+	    (vtype_of_mode(tmp.en_i.i_mode) == 0 || tmp.en_i.i_flags & EXT4_EA_INODE_FL))
+		r = -EUCLEAN;
+	if (r == 0)
+		r = node_alloc(e, vtype_of_mode(tmp.en_i.i_mode), ino, &tmp, &en);
+	if (r == 0)
+		*ret = (struct ext_node *)inotab_enter(&e->e_im, &en->en_in);
+	return r;
+}
+
+int
 ext_node_write(struct ext *e, struct ext_node *en)
 {
 	return ext_err(
