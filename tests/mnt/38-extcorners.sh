@@ -81,4 +81,64 @@ image 300M mkfs.ext2 -b 1024 && up && {
 	rf_umount "$M"
 	clean "a hole over levels"
 }
+
+### A file whose blocks are the inode table's: it is not read, nor written, nor given back.
+image 16M mkfs.ext2 -b 1024 && up && {
+	head -c 3000 /dev/urandom >"$M/e/evil"
+	echo good >"$M/e/good"
+	rf_umount "$M"
+	table=$(dumpe2fs "$IMG" 2>/dev/null | sed -n 's/.*Inode table at \([0-9]*\)-.*/\1/p' | head -n 1)
+	debugfs -w -R "sif /evil block[0] $table" "$IMG" 2>/dev/null
+	sum=$(dd if="$IMG" bs=1k skip="$table" count=1 status=none | tail -c 128 | sha256sum)
+	up && {
+		refuse "the inode table in a file: reading" 'needs cleaning' cat "$M/e/evil"
+		refuse "writing" 'needs cleaning' dd if=/dev/zero of="$M/e/evil" bs=1k count=2 \
+		    conv=notrunc
+		refuse "cutting" 'needs cleaning' truncate -s 0 "$M/e/evil"
+		rm -f "$M/e/evil"
+		head -c 20000 /dev/urandom >"$M/e/next"
+		same "what else is there reads" "$(cat "$M/e/good")" good
+		rf_umount "$M"
+	}
+	same "the inode table is as it was" "$(dd if="$IMG" bs=1k skip="$table" count=1 \
+	    status=none | tail -c 128 | sha256sum)" "$sum"
+	e2fsck -fy "$IMG" >"$W/.fsck" 2>&1
+	up && {
+		same "and after e2fsck" "$(cat "$M/e/good")" good
+		rf_umount "$M"
+	}
+}
+
+### A block bitmap that has the inode table as free: only to be read.
+image 16M mkfs.ext2 -b 1024 && {
+	table=$(dumpe2fs "$IMG" 2>/dev/null | sed -n 's/.*Inode table at \([0-9]*\)-.*/\1/p' | head -n 1)
+	debugfs -w -R "freeb $((table + 3))" "$IMG" 2>/dev/null
+	up && {
+		refuse "the inode table is free" 'Read-only' touch "$M/e/f"
+		check "which is said" grep -q 'bitmaps are damaged' "${RF_LOG[$M]}"
+		rf_umount "$M"
+	}
+}
+
+### An inode bitmap that has inodes in use as free: nobody gets them.
+image 32M mkfs.ext4 -O ^metadata_csum,^has_journal && up && {
+	mkdir "$M/e/dir"
+	echo other >"$M/e/dir/inner"
+	head -c 100000 /dev/zero >"$M/e/victim"
+	rf_umount "$M"
+	for f in dir victim dir/inner; do
+		i=$(debugfs -R "stat /$f" "$IMG" 2>/dev/null | sed -n 's/^Inode: \([0-9]*\).*/\1/p')
+		debugfs -w -R "freei <$i>" "$IMG" 2>/dev/null
+	done
+	up && {
+		sum=$(sha256sum <"$M/e/victim")
+		refuse "inodes in use that are free" 'needs cleaning' touch "$M/e/dir/new"
+		refuse "and then nothing is written" 'Read-only' mkdir "$M/e/new"
+		same "the victim is as it was" "$(sha256sum <"$M/e/victim")" "$sum"
+		same "and the other" "$(cat "$M/e/dir/inner")" other
+		rf_umount "$M"
+	}
+	same "it is marked" "$(dumpe2fs -h "$IMG" 2>/dev/null |
+	    sed -n 's/^Filesystem state: *//p')" "not clean with errors"
+}
 done_testing

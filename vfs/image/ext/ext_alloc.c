@@ -354,6 +354,25 @@ punch_levels(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 	return err;
 }
 
+/* The library follows trees without holding them against the image's own blocks, and writes
+ * to what it takes for a part of one. */
+static int
+check_runs(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	struct ext_run run;
+	int r = 0;
+
+	if (last >= EXT_LBLK_MAX)
+		last = EXT_LBLK_MAX - 1;
+	while (first <= last && !ext_is_inline(en)) {
+		r = ext_map_find_locked(e, en, first, &run);
+		if (r < 0 || run.r_len > last - first)
+			break;
+		first += run.r_len;
+	}
+	return r;
+}
+
 int
 ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 {
@@ -361,7 +380,9 @@ ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 
 	if (first > last)
 		return 0;
-	r = punch_last_block(e, en, first, last);
+	r = check_runs(e, en, first, last);
+	if (r == 0)
+		r = punch_last_block(e, en, first, last);
 	if (r == 0 && (ext_has_extents(en) || ext_is_inline(en)))
 		r = ext_err(
 		    ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
