@@ -30,6 +30,19 @@ clean()
 	check "$1: e2fsck has nothing to say" e2fsck -fn "$IMG"
 }
 
+# dirty WHAT: unmounted, which says that it cannot be left clean.
+dirty()
+{
+	local pid=${RF_PID[$M]} rc
+	umount "$M"
+	wait "$pid"
+	rc=$?
+	unset "RF_PID[$M]"
+	same "$1: the daemon says that it is not clean" $rc 5
+	same "$1: and has no error in itself" \
+	    "$(grep -cE 'Sanitizer|runtime error:|Assertion|rank' "${RF_LOG[$M]}")" 0
+}
+
 ### The image's last block is another file's.
 image 16M mkfs.ext4 -b 4096 -m 0 -O ^has_journal && up && {
 	echo small >"$M/e/small"
@@ -82,6 +95,35 @@ image 300M mkfs.ext2 -b 1024 && up && {
 	clean "a hole over levels"
 }
 
+### Killed while holes are filled: nothing that had been deleted is in a file.
+# killed WHAT ROUNDS
+killed()
+{
+	local i pid found=0
+	for ((i = 1; i <= $2; i++)); do
+		up || return
+		rm -f "$M/e/new"
+		(yes 'what was deleted' | head -c 24M) >"$M/e/old"
+		rm "$M/e/old"
+		truncate -s 20M "$M/e/new"
+		dd if=/dev/zero of="$M/e/new" bs=256k count=80 conv=notrunc 2>/dev/null &
+		pid=$!
+		sleep 0.0$((i * 2))
+		kill -9 "${RF_PID[$M]}"
+		wait "${RF_PID[$M]}" $pid 2>/dev/null
+		unset "RF_PID[$M]"
+		umount -l "$M"
+		e2fsck -fy "$IMG" >"$W/.fsck" 2>&1
+		clean "killed, $1, $i"
+		up ro || return
+		! grep -q deleted "$M/e/new" || found=1
+		rf_umount "$M"
+	done
+	same "killed, $1: nothing deleted is read" $found 0
+}
+image 40M mkfs.ext3 -b 1024 && killed ext3 4
+image 40M mkfs.ext4 -b 4096 -O bigalloc -C 16384 && killed bigalloc 4
+
 ### A file whose blocks are the inode table's: it is not read, nor written, nor given back.
 image 16M mkfs.ext2 -b 1024 && up && {
 	head -c 3000 /dev/urandom >"$M/e/evil"
@@ -98,7 +140,7 @@ image 16M mkfs.ext2 -b 1024 && up && {
 		rm -f "$M/e/evil"
 		head -c 20000 /dev/urandom >"$M/e/next"
 		same "what else is there reads" "$(cat "$M/e/good")" good
-		rf_umount "$M"
+		dirty "the inode table in a file"
 	}
 	same "the inode table is as it was" "$(dd if="$IMG" bs=1k skip="$table" count=1 \
 	    status=none | tail -c 128 | sha256sum)" "$sum"
@@ -136,7 +178,7 @@ image 32M mkfs.ext4 -O ^metadata_csum,^has_journal && up && {
 		refuse "and then nothing is written" 'Read-only' mkdir "$M/e/new"
 		same "the victim is as it was" "$(sha256sum <"$M/e/victim")" "$sum"
 		same "and the other" "$(cat "$M/e/dir/inner")" other
-		rf_umount "$M"
+		dirty "inodes in use"
 	}
 	same "it is marked" "$(dumpe2fs -h "$IMG" 2>/dev/null |
 	    sed -n 's/^Filesystem state: *//p')" "not clean with errors"
