@@ -32,30 +32,40 @@
 #include "vfs/image/inotab.h"
 
 #define EXT_LINK_MAX 65000u
+/* Blocks that a file can have at most, whatever its format. */
+#define EXT_LBLK_MAX (1ull << 32)
 
 struct ext_cache;
 
+/* Blocks that no file may have. */
+struct ext_zone {
+	uint64_t z_blk, z_n;
+};
+
 struct ext {
-	struct imgmount e_im;       /* first */
-	pthread_mutex_t e_mtx;      /* plain: the device is called under it */
-	ext2_filsys e_fs;           /* c: the pointer */
-	struct ext_cache *e_cache;  /* m */
-	uint32_t e_bs, e_bits;      /* c: bytes of a block, and their logarithm */
-	uint64_t e_spare_blk;       /* c: shown as not to be had */
-	uint64_t e_overhead_blk;    /* c: what files can never have */
-	bool e_rdonly;              /* c once mounted */
-	bool e_recovered;           /* c: its journal was replayed */
-	bool e_dirty;               /* m: marked as not clean */
-	_Atomic bool e_dead;        /* a: unmounted: nothing is written any more */
-	bool e_failed;              /* m: a write has failed; never to be marked clean */
-	bool *e_gdt_dirty;          /* m: descriptor blocks to be written at fsync */
-	char *e_ibuf, *e_dbuf;      /* m: an inode; a directory block */
-	char *e_bbuf;               /* m: two blocks, for the library */
-	char *e_zero;               /* c: a block of zeros */
-	struct ext_node *e_orphans; /* m: nodes without a name */
-	struct ext_dir *e_dirs;     /* m: indexes, as a ring; the first was used last */
-	uint64_t e_dir_names;       /* m: entries in all of them */
-	pthread_mutex_t e_buf_mtx;  /* rank LEAF */
+	struct imgmount e_im;      /* first */
+	pthread_mutex_t e_mtx;     /* plain: the device is called under it */
+	ext2_filsys e_fs;          /* c: the pointer */
+	struct ext_cache *e_cache; /* m */
+	uint32_t e_bs, e_bits;     /* c: bytes of a block, and their logarithm */
+	uint64_t e_spare_blk;      /* c: shown as not to be had */
+	uint64_t e_overhead_blk;   /* c: what files can never have */
+	bool e_rdonly;             /* c once mounted */
+	bool e_recovered;          /* c: its journal was replayed */
+	bool e_dirty;              /* m: marked as not clean */
+	_Atomic bool e_dead;       /* a: unmounted: nothing is written any more */
+	bool e_failed;             /* m: a write has failed; never to be marked clean */
+	bool e_wrong; /* m: it contradicts itself; nothing is written any more */
+	struct ext_zone *e_zones;     /* c: sorted, with room between them */
+	size_t e_nzones, e_zones_cap; /* c */
+	bool *e_gdt_dirty;            /* m: descriptor blocks to be written at fsync */
+	char *e_ibuf, *e_dbuf;        /* m: an inode; a directory block */
+	char *e_bbuf;                 /* m: two blocks, for the library */
+	char *e_zero;                 /* c: a block of zeros */
+	struct ext_node *e_orphans;   /* m: nodes without a name */
+	struct ext_dir *e_dirs;       /* m: indexes, as a ring; the first was used last */
+	uint64_t e_dir_names;         /* m: entries in all of them */
+	pthread_mutex_t e_buf_mtx;    /* rank LEAF */
 	void *e_bufs[4]; /* of EXT_CHUNK bytes, for writes that come piecemeal */
 };
 
@@ -199,6 +209,8 @@ int ext_orphans(struct ext *e, struct fsmount *m);
 /* ext_mount.c */
 /* m: the image is about to be changed: it is marked.  0, -EIO, -EROFS. */
 int ext_will_change(struct ext *e);
+/* m: the image contradicts itself: it is marked, and not written any more.  -EUCLEAN. */
+int ext_wrong(struct ext *e);
 /* m: what fsync promises besides what is written through. */
 int ext_write_descs(struct ext *e);
 int ext_statfs(struct vnode *vp, struct statvfs *ret);
@@ -250,6 +262,14 @@ int ext_map_find(struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_r
 int ext_map_find_locked(
     struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_run *ret);
 void ext_map_forget(struct ext_node *en);
+
+/* ext_zone.c */
+/* At mount: what is the file system's own, and the library's watch over it. */
+int ext_zones_init(struct ext *e);
+/* Do the bitmaps, which have been read, have all of it as in use? */
+bool ext_zones_in_use(const struct ext *e);
+/* May a file have these blocks? */
+bool ext_blocks_ok(const struct ext *e, uint64_t blk, uint64_t n);
 
 /* ext_alloc.c.  All m. */
 /* Room for n blocks and what they need in the tree, for this caller (reserve: he may have

@@ -202,8 +202,11 @@ write_new(struct ext *e, struct ext_node *en, const struct ext_run *run, uint64_
 		if (r == 0)
 			r = ext_convert(e, en, run->r_lblk, n);
 	}
+	/* Fewer blocks may have found a place in the tree than were written to. */
 	if (r == 0)
-		*ret_done = fl->fl_len;
+		*ret_done = fl->fl_len < (got << e->e_bits) - fl->fl_in
+		                ? fl->fl_len
+		                : (size_t)((got << e->e_bits) - fl->fl_in);
 	return r;
 }
 

@@ -7,6 +7,8 @@
 
 #include "vfs/image/ext/ext.h"
 
+#define BITMAPS_DAMAGED "its bitmaps are damaged: run e2fsck -fy IMAGE; mounted read-only"
+
 /* The primary superblock alone. */
 static int
 write_super(struct ext *e)
@@ -31,7 +33,7 @@ ext_will_change(struct ext *e)
 
 	if (atomic_load(&e->e_dead))
 		return -EIO;
-	if (e->e_rdonly)
+	if (e->e_rdonly || e->e_wrong)
 		return -EROFS;
 	if (e->e_dirty)
 		return 0;
@@ -44,6 +46,17 @@ ext_will_change(struct ext *e)
 	if (r == 0)
 		e->e_dirty = true;
 	return r;
+}
+
+int
+ext_wrong(struct ext *e)
+{
+	if (!e->e_wrong && !e->e_rdonly) {
+		e->e_wrong = e->e_failed = true;
+		e->e_fs->super->s_state |= EXT2_ERROR_FS;
+		(void)write_super(e);
+	}
+	return -EUCLEAN;
 }
 
 int
@@ -105,6 +118,11 @@ leave_clean(struct ext *e)
 {
 	int r = 0, e1;
 
+	/* As with a mount that has become a read-only one: e2fsck will do the rest. */
+	if (e->e_wrong) {
+		(void)device_sync(e->e_im.im_dev, false);
+		return -EUCLEAN;
+	}
 	for (struct ext_node *en = e->e_orphans, *next; en; en = next) {
 		next = en->en_onext;
 		e1 = ext_node_free(e, en);
@@ -210,6 +228,7 @@ ext_free(struct ext *e)
 	for (unsigned i = 0; i < sizeof(e->e_bufs) / sizeof(e->e_bufs[0]); i++)
 		free(e->e_bufs[i]);
 	free(e->e_gdt_dirty);
+	free(e->e_zones);
 	free(e->e_ibuf);
 	free(e->e_dbuf);
 	free(e->e_bbuf);
@@ -275,8 +294,7 @@ open_fs(struct ext *e, struct fsmount *m)
 	err = ext2fs_read_bitmaps(e->e_fs);
 	if (err) {
 		m->fm_rdonly = true;
-		snprintf(m->fm_why, sizeof(m->fm_why),
-		    "its bitmaps are damaged: run e2fsck -fy IMAGE; mounted read-only");
+		snprintf(m->fm_why, sizeof(m->fm_why), BITMAPS_DAMAGED);
 	}
 	return 0;
 }
@@ -301,8 +319,14 @@ start(struct ext *e, struct fsmount *m, bool recover)
 		r = open_fs(e, m);
 	if (r == 0)
 		r = buffers(e);
+	if (r == 0)
+		r = ext_zones_init(e);
 	if (r < 0)
 		return r;
+	if (!m->fm_rdonly && !ext_zones_in_use(e)) {
+		m->fm_rdonly = true;
+		snprintf(m->fm_why, sizeof(m->fm_why), BITMAPS_DAMAGED);
+	}
 	e->e_rdonly = m->fm_rdonly;
 	e->e_overhead_blk = overhead(e->e_fs);
 	e->e_spare_blk = spare(e->e_fs);

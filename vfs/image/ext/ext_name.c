@@ -204,7 +204,8 @@ ext_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct
 
 	(void)cr;
 	AUTO_EXT(e);
-	first = en->en_i.i_links_count == 0;
+	/* Under the mutex: its last name may have gone since it was looked up. */
+	first = en->en_orphan;
 	if (first && !en->en_linkable)
 		return -ENOENT;
 	r = may_make(e, dir, n);
