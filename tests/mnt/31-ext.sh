@@ -237,6 +237,48 @@ image 16M mkfs.ext4 -m 0 -N 200 && rf_mount "$(conf rw)" "$M" && {
 	clean "full"
 }
 
+### A full image can be put right by who uses it.
+for what in ^inline_data inline_data; do
+	image 16M mkfs.ext4 -m 0 -O "^has_journal,$what" && mount -o loop "$IMG" "$K" || continue
+	mkdir "$K/d" "$K/d/sub" "$K/to"
+	for i in 1 2 3 4; do echo "content $i" | tee "$K/f$i" >"$K/d/f$i"; done
+	head -c 100 /dev/zero | tr '\0' x >"$K/longer"
+	umount "$K"
+	rf_mount "$(conf rw)" "$M" || continue
+	dd if=/dev/zero of="$M/e/fill" bs=64k 2>/dev/null
+	dd if=/dev/zero of="$M/e/fill2" bs=4k 2>/dev/null
+	what="full, $what"
+	check "$what: rename" mv "$M/e/f1" "$M/e/g1"
+	check "$what: rename over another" mv "$M/e/f2" "$M/e/f3"
+	check "$what: rename to another directory" mv "$M/e/g1" "$M/e/d/f2"
+	check "$what: move a directory" mv "$M/e/d/sub" "$M/e/to/sub"
+	check "$what: exchange" mv "$M/e/d/f3" "$M/e/d/f4"
+	check "$what: remove" rm "$M/e/d/f1"
+	check "$what: make" touch "$M/e/new"
+	check "$what: link" ln "$M/e/f3" "$M/e/l"
+	check "$what: a short symlink" ln -s short "$M/e/symlink"
+	check "$what: empty" truncate -s 0 "$M/e/f4"
+	[[ $what = *^* ]] || {
+		check "$what: write what is small" eval 'echo small >"$M/e/f4"'
+		check "$what: over a part" dd if=/dev/zero of="$M/e/longer" bs=1 seek=50 \
+		    count=20 conv=notrunc status=none
+		check "$what: cut" truncate -s 80 "$M/e/longer"
+		check "$what: and lengthen" truncate -s 90 "$M/e/longer"
+		same "$what: it reads as that" "$(od -c "$M/e/longer" | tr -s ' ')" \
+		    "$({ printf 'x%.0s' {1..50}; head -c 20 /dev/zero; printf 'x%.0s' {1..10}
+		    head -c 10 /dev/zero; } | od -c | tr -s ' ')"
+		same "$what: and the other" "$(cat "$M/e/f4")" small
+	}
+	check "$what: punch" fallocate -p -o 4096 -l 8192 "$M/e/fill"
+	(cd "$M/e" && find . -type f ! -name 'fill*' -exec sha256sum {} + | sort) >"$W/sums"
+	rf_umount "$M"
+	clean "$what"
+	mount -o loop,ro "$IMG" "$K"
+	same "$what: the kernel reads the same" "$(cd "$K" && find . -type f ! -name 'fill*' \
+	    -exec sha256sum {} + | sort)" "$(cat "$W/sums")"
+	umount "$K"
+done
+
 ### A file that is open without a name is there until its last user has gone.
 image 16M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
 	before=$(df --output=iavail "$M/e" | tail -n 1)
