@@ -237,6 +237,48 @@ image 16M mkfs.ext4 -m 0 -N 200 && rf_mount "$(conf rw)" "$M" && {
 	clean "full"
 }
 
+### A full image can be put right by who uses it.
+for what in ^inline_data inline_data; do
+	image 16M mkfs.ext4 -m 0 -O "^has_journal,$what" && mount -o loop "$IMG" "$K" || continue
+	mkdir "$K/d" "$K/d/sub" "$K/to"
+	for i in 1 2 3 4; do echo "content $i" | tee "$K/f$i" >"$K/d/f$i"; done
+	head -c 100 /dev/zero | tr '\0' x >"$K/longer"
+	umount "$K"
+	rf_mount "$(conf rw)" "$M" || continue
+	dd if=/dev/zero of="$M/e/fill" bs=64k 2>/dev/null
+	dd if=/dev/zero of="$M/e/fill2" bs=4k 2>/dev/null
+	what="full, $what"
+	check "$what: rename" mv "$M/e/f1" "$M/e/g1"
+	check "$what: rename over another" mv "$M/e/f2" "$M/e/f3"
+	check "$what: rename to another directory" mv "$M/e/g1" "$M/e/d/f2"
+	check "$what: move a directory" mv "$M/e/d/sub" "$M/e/to/sub"
+	check "$what: exchange" mv "$M/e/d/f3" "$M/e/d/f4"
+	check "$what: remove" rm "$M/e/d/f1"
+	check "$what: make" touch "$M/e/new"
+	check "$what: link" ln "$M/e/f3" "$M/e/l"
+	check "$what: a short symlink" ln -s short "$M/e/symlink"
+	check "$what: empty" truncate -s 0 "$M/e/f4"
+	[[ $what = *^* ]] || {
+		check "$what: write what is small" eval 'echo small >"$M/e/f4"'
+		check "$what: over a part" dd if=/dev/zero of="$M/e/longer" bs=1 seek=50 \
+		    count=20 conv=notrunc status=none
+		check "$what: cut" truncate -s 80 "$M/e/longer"
+		check "$what: and lengthen" truncate -s 90 "$M/e/longer"
+		same "$what: it reads as that" "$(od -c "$M/e/longer" | tr -s ' ')" \
+		    "$({ printf 'x%.0s' {1..50}; head -c 20 /dev/zero; printf 'x%.0s' {1..10}
+		    head -c 10 /dev/zero; } | od -c | tr -s ' ')"
+		same "$what: and the other" "$(cat "$M/e/f4")" small
+	}
+	check "$what: punch" fallocate -p -o 4096 -l 8192 "$M/e/fill"
+	(cd "$M/e" && find . -type f ! -name 'fill*' -exec sha256sum {} + | sort) >"$W/sums"
+	rf_umount "$M"
+	clean "$what"
+	mount -o loop,ro "$IMG" "$K"
+	same "$what: the kernel reads the same" "$(cd "$K" && find . -type f ! -name 'fill*' \
+	    -exec sha256sum {} + | sort)" "$(cat "$W/sums")"
+	umount "$K"
+done
+
 ### A file that is open without a name is there until its last user has gone.
 image 16M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
 	before=$(df --output=iavail "$M/e" | tail -n 1)
@@ -277,7 +319,7 @@ image 16M mkfs.ext4 && rf_mount "$(conf rw)" "$M" && {
 only_reads()
 {
 	rf_mount "$(conf rw)" "$M" || return
-	check "$1 is said: $2" grep -qF -- "$2" "${RF_LOG[$M]}"
+	check "$1 is said: $2" grep -q -- "$2" "${RF_LOG[$M]}"
 	refuse "$1: nothing is written" 'Read-only' touch "$M/e/x"
 	rf_umount "$M"
 }
@@ -289,7 +331,13 @@ image 16M mkfs.ext4 && {
 }
 image 16M mkfs.ext4 && {
 	debugfs -w -R 'feature needs_recovery' "$IMG" >/dev/null 2>&1
-	only_reads "a journal with something in it" "its journal was not replayed"
+	rf_mount "$(conf ro)" "$M" && {
+		check "a journal with something in it is said" \
+		    grep -qF "its journal was not replayed" "${RF_LOG[$M]}"
+		rf_umount "$M"
+	}
+	check "and it is not touched" grep -q needs_recovery \
+	    <(dumpe2fs -h "$IMG" 2>/dev/null)
 }
 image 16M mkfs.ext4 -O quota && only_reads "quota" "cannot be written here: quota"
 image 16M mkfs.ext4 -O verity && only_reads "verity" "cannot be written here: verity"
@@ -310,6 +358,136 @@ image 16M mkfs.ext4 && {
 image 16M mkfs.ext4 && {
 	printf X | dd of="$IMG" bs=1 seek=1100 conv=notrunc status=none
 	refused "a superblock that is wrong" "checksum of the superblock is wrong"
+}
+
+### Images as they are when the power goes: the journal is replayed, and files without a name
+### are freed, as the kernel does both.
+# crashed OPTIONS: $IMG and $S/copy are what the device had while the kernel had it mounted.
+crashed()
+{
+	local i
+	mount -o "loop,commit=300${1:+,$1}" "$IMG" "$K" 2>"$W/.out" || {
+		skip "the kernel does not mount it: $(head -n 1 "$W/.out")"
+		return 1
+	}
+	echo first >"$K/first"
+	mkdir "$K/gone" "$K/dir"
+	(cd "$K/gone" && seq -f 'a name of some length %g' 1 800 | xargs -d '\n' touch)
+	echo nameless >"$K/nameless"
+	head -c 100000 /dev/urandom >"$K/cut"
+	exec 8<"$K/nameless"
+	sync "$K/first"
+	# Their blocks are revoked, and then something else's.
+	rm -r "$K/gone"
+	rm "$K/nameless"
+	truncate -s 5000 "$K/cut"
+	sync "$K/cut"
+	for i in {1..40}; do
+		head -c 30000 /dev/urandom >"$K/dir/f$i"
+	done
+	# As it begins, so does a block of the journal.
+	printf '\xc0\x3b\x39\x98 escaped' >"$K/escaped"
+	mv "$K/first" "$K/dir/second"
+	ln -s target "$K/dir/link"
+	sync "$K"/dir/f* "$K/escaped" "$K/dir"
+	cp "$IMG" "$S/copy"
+	exec 8<&-
+	umount "$K"
+	cp "$S/copy" "$IMG"
+}
+while read -r what args; do
+	how=${args##* }
+	# shellcheck disable=SC2086
+	image 64M ${args% *} && crashed "${how#-}" || continue
+	check "$what: it is to be recovered" grep -q needs_recovery \
+	    <(dumpe2fs -h "$IMG" 2>/dev/null)
+	sum=$(sha256sum <"$IMG")
+	rf_mount "$(conf ro)" "$M" && {
+		check "$what: who only reads is told" \
+		    grep -qF "its journal was not replayed" "${RF_LOG[$M]}"
+		rf_umount "$M"
+	}
+	same "$what: and nothing is written" "$(sha256sum <"$IMG")" "$sum"
+	mount -o loop "$S/copy" "$K" || continue
+	rf_mount "$(conf rw)" "$M" && {
+		check "$what: its journal is replayed" \
+		    grep -qF "its journal was replayed" "${RF_LOG[$M]}"
+		same "$what: as the kernel does it" "$(differences "$K" "$M/e")" ""
+		same "$what: with what was there" "$(cat "$M/e/dir/second")" first
+		same "$what: and as much room as there" \
+		    "$(df --output=used,iused "$M/e" | tail -n 1)" \
+		    "$(df --output=used,iused "$K" | tail -n 1)"
+		check "$what: it can be written" touch "$M/e/new"
+		rf_umount "$M"
+		clean "$what"
+	}
+	umount "$K"
+done <<'X'
+crashed-ext4 mkfs.ext4 -b 4096 -O 64bit,metadata_csum -
+crashed-1k mkfs.ext4 -b 1024 -O metadata_csum -
+crashed-data mkfs.ext4 -b 4096 -O metadata_csum -data=journal
+crashed-ext3 mkfs.ext3 -b 1024 -O ^64bit -
+crashed-ext3-data mkfs.ext3 -b 4096 -data=journal
+crashed-orphan_file mkfs.ext4 -b 4096 -O orphan_file,metadata_csum -
+X
+
+# log_at N: where the N-th block of the log is, in blocks of 4096.
+log_at()
+{
+	debugfs -R "bmap <8> $1" "$IMG" 2>/dev/null
+}
+# damaged WHAT TEXT: it is read, and stays as it is.
+damaged()
+{
+	local sum
+	sum=$(sha256sum <"$IMG")
+	only_reads "$1" "$2"
+	same "$1: nothing is written" "$(sha256sum <"$IMG")" "$sum"
+}
+image 64M mkfs.ext4 -b 4096 -O metadata_csum && crashed "" && {
+	super=$(log_at 0)
+	start=$(od -An -tu4 --endian=big -j $((super * 4096 + 28)) -N 4 "$IMG")
+	cp "$IMG" "$S/copy"
+	for i in 0 1; do
+		printf damage | dd of="$IMG" bs=1 conv=notrunc status=none \
+		    seek=$(($(log_at $((start + i))) * 4096 + 50))
+		damaged "a damaged block $i in the journal" "of the journal is damaged\|in the journal is damaged"
+		cp "$S/copy" "$IMG"
+	done
+	printf '\0\0\0\x40' | dd of="$IMG" bs=1 conv=notrunc status=none \
+	    seek=$((super * 4096 + 32))
+	damaged "a journal's superblock" "the journal's superblock is damaged"
+}
+image 64M mkfs.ext3 -b 4096 && crashed "" && {
+	super=$(log_at 0)
+	start=$(od -An -tu4 --endian=big -j $((super * 4096 + 28)) -N 4 "$IMG")
+	seek=$(($(log_at "$start") * 4096 + 12))
+	cp "$IMG" "$S/copy"
+	printf '\x7f\0\0\0' | dd of="$IMG" bs=1 seek=$seek conv=notrunc status=none
+	damaged "a block beyond the end" "names a block beyond the end"
+	cp "$S/copy" "$IMG"
+	printf '%08x' "$super" | sed 's/../\\x&/g' | xargs -0 printf |
+	    dd of="$IMG" bs=1 seek=$seek conv=notrunc status=none
+	damaged "a block of the journal itself" "names a block of its own"
+	cp "$S/copy" "$IMG"
+	printf '\xff\xff\xff\xfb' | dd of="$IMG" bs=1 conv=notrunc status=none \
+	    seek=$((super * 4096 + 32))
+	only_reads "an error that the journal has" "is marked as having errors"
+}
+### A list of what is to be freed that cannot be true.
+image 16M mkfs.ext4 -O ^has_journal && rf_mount "$(conf rw)" "$M" && {
+	for i in 1 2 3; do echo $i >"$M/e/f$i"; done
+	rf_umount "$M"
+	for i in 5 1000000 200 2; do
+		debugfs -w -R "set_super_value last_orphan $i" "$IMG" 2>/dev/null
+		damaged "a file to be freed, $i" "wait to be freed is damaged"
+	done
+	a=$(debugfs -R 'stat f1' "$IMG" 2>/dev/null | sed -n 's/^Inode: *\([0-9]*\).*/\1/p')
+	b=$(debugfs -R 'stat f2' "$IMG" 2>/dev/null | sed -n 's/^Inode: *\([0-9]*\).*/\1/p')
+	debugfs -w -R "set_inode_field f1 dtime @$b" "$IMG" 2>/dev/null
+	debugfs -w -R "set_inode_field f2 dtime @$a" "$IMG" 2>/dev/null
+	debugfs -w -R "set_super_value last_orphan $a" "$IMG" 2>/dev/null
+	damaged "files to be freed, in a ring" "wait to be freed is damaged"
 }
 
 ### A damaged part is an error for itself.

@@ -28,32 +28,44 @@
 #include <ext2fs/ext2fs.h>
 
 #include "vfs/dirtab.h"
+#include "vfs/image/ext/ext_journal.h"
 #include "vfs/image/inotab.h"
 
 #define EXT_LINK_MAX 65000u
+/* Blocks that a file can have at most, whatever its format. */
+#define EXT_LBLK_MAX (1ull << 32)
 
 struct ext_cache;
 
+/* Blocks that no file may have. */
+struct ext_zone {
+	uint64_t z_blk, z_n;
+};
+
 struct ext {
-	struct imgmount e_im;       /* first */
-	pthread_mutex_t e_mtx;      /* plain: the device is called under it */
-	ext2_filsys e_fs;           /* c: the pointer */
-	struct ext_cache *e_cache;  /* m */
-	uint32_t e_bs, e_bits;      /* c: bytes of a block, and their logarithm */
-	uint64_t e_spare_blk;       /* c: shown as not to be had */
-	uint64_t e_overhead_blk;    /* c: what files can never have */
-	bool e_rdonly;              /* c */
-	bool e_dirty;               /* m: marked as not clean */
-	_Atomic bool e_dead;        /* a: unmounted: nothing is written any more */
-	bool e_failed;              /* m: a write has failed; never to be marked clean */
-	bool *e_gdt_dirty;          /* m: descriptor blocks to be written at fsync */
-	char *e_ibuf, *e_dbuf;      /* m: an inode; a directory block */
-	char *e_bbuf;               /* m: two blocks, for the library */
-	char *e_zero;               /* c: a block of zeros */
-	struct ext_node *e_orphans; /* m: nodes without a name */
-	struct ext_dir *e_dirs;     /* m: indexes, as a ring; the first was used last */
-	uint64_t e_dir_names;       /* m: entries in all of them */
-	pthread_mutex_t e_buf_mtx;  /* rank LEAF */
+	struct imgmount e_im;      /* first */
+	pthread_mutex_t e_mtx;     /* plain: the device is called under it */
+	ext2_filsys e_fs;          /* c: the pointer */
+	struct ext_cache *e_cache; /* m */
+	uint32_t e_bs, e_bits;     /* c: bytes of a block, and their logarithm */
+	uint64_t e_spare_blk;      /* c: shown as not to be had */
+	uint64_t e_overhead_blk;   /* c: what files can never have */
+	bool e_rdonly;             /* c once mounted */
+	bool e_recovered;          /* c: its journal was replayed */
+	bool e_dirty;              /* m: marked as not clean */
+	_Atomic bool e_dead;       /* a: unmounted: nothing is written any more */
+	bool e_failed;             /* m: a write has failed; never to be marked clean */
+	bool e_wrong; /* m: it contradicts itself; nothing is written any more */
+	struct ext_zone *e_zones;     /* c: sorted, with room between them */
+	size_t e_nzones, e_zones_cap; /* c */
+	bool *e_gdt_dirty;            /* m: descriptor blocks to be written at fsync */
+	char *e_ibuf, *e_dbuf;        /* m: an inode; a directory block */
+	char *e_bbuf;                 /* m: two blocks, for the library */
+	char *e_zero;                 /* c: a block of zeros */
+	struct ext_node *e_orphans;   /* m: nodes without a name */
+	struct ext_dir *e_dirs;       /* m: indexes, as a ring; the first was used last */
+	uint64_t e_dir_names;         /* m: entries in all of them */
+	pthread_mutex_t e_buf_mtx;    /* rank LEAF */
 	void *e_bufs[4]; /* of EXT_CHUNK bytes, for writes that come piecemeal */
 };
 
@@ -182,11 +194,23 @@ void ext_io_forget(struct ext *e, uint64_t blk, uint64_t n);
 int ext_read_block(struct ext *e, uint64_t blk, void *buf);
 
 /* ext_super.c: looks at the superblock before the library does. */
-int ext_super_check(struct fsmount *m);
+/* *ret_recover: its journal is to be replayed (ext_recover) and this asked again. */
+int ext_super_check(struct fsmount *m, bool *ret_recover);
+
+/* ext_recover.c: while mounting.  What cannot be done makes it read-only, with a reason in
+ * fm_why; an error is one that also reading would have. */
+/* Before the file system is opened: replays the journal. */
+int ext_recover(struct ext *e, struct fsmount *m);
+/* The counts of the superblock, which no journal has. */
+void ext_recount(struct ext *e);
+/* m: frees what waits to be freed. */
+int ext_orphans(struct ext *e, struct fsmount *m);
 
 /* ext_mount.c */
 /* m: the image is about to be changed: it is marked.  0, -EIO, -EROFS. */
 int ext_will_change(struct ext *e);
+/* m: the image contradicts itself: it is marked, and not written any more.  -EUCLEAN. */
+int ext_wrong(struct ext *e);
 /* m: what fsync promises besides what is written through. */
 int ext_write_descs(struct ext *e);
 int ext_statfs(struct vnode *vp, struct statvfs *ret);
@@ -194,6 +218,8 @@ int ext_statfs(struct vnode *vp, struct statvfs *ret);
 /* ext_node.c.  All m. */
 /* The node of an inode, with a reference.  dvp: where its entry was found. */
 int ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node **ret);
+/* One that may have no links, and is in no directory. */
+int ext_node_get_orphan(struct ext *e, ext2_ino_t ino, struct ext_node **ret);
 int ext_node_write(struct ext *e, struct ext_node *en);
 /* The library has changed the inode by itself. */
 int ext_node_reload(struct ext *e, struct ext_node *en);
@@ -237,10 +263,21 @@ int ext_map_find_locked(
     struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_run *ret);
 void ext_map_forget(struct ext_node *en);
 
+/* ext_zone.c */
+/* At mount: what is the file system's own, and the library's watch over it. */
+int ext_zones_init(struct ext *e);
+/* Do the bitmaps, which have been read, have all of it as in use? */
+bool ext_zones_in_use(const struct ext *e);
+/* May a file have these blocks? */
+bool ext_blocks_ok(const struct ext *e, uint64_t blk, uint64_t n);
+
 /* ext_alloc.c.  All m. */
 /* Room for n blocks and what they need in the tree, for this caller (reserve: he may have
  * what is reserved)?  0 or -ENOSPC. */
 int ext_have_room(struct ext *e, uint64_t n, bool reserve);
+/* Does a part of what is mapped at lblk become up to n extents more without a block for the
+ * tree? */
+bool ext_tree_has_room(struct ext *e, struct ext_node *en, uint64_t lblk, unsigned n);
 bool ext_may_reserve(const struct ext *e, const struct cred *cr);
 /* Maps up to n blocks of a hole from lblk on, as one run, after fill has written to them.
  * The inode is written. */
@@ -253,6 +290,19 @@ int ext_convert(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n);
 int ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last);
 /* Data in the inode moves to a block. */
 int ext_inline_expand(struct ext *e, struct ext_node *en);
+
+/* ext_inline.c: contents in the inode. */
+/* Can they be that long where they are?  Not m. */
+bool ext_inline_fits(struct ext *e, struct ext_node *en, uint64_t end);
+/* Where it fits, the size not minded; data NULL: zeros.  l exclusive, not m. */
+int ext_inline_write(
+    struct ext *e, struct ext_node *en, const void *data, size_t n, uint64_t off);
+/* m.  -ENOSPC: there is no room for it in the inode. */
+int ext_inline_add(struct ext *e, struct ext_node *dir, const struct name *n,
+    ext2_ino_t ino, uint8_t ft);
+int ext_inline_del(struct ext *e, struct ext_node *dir, const struct name *n);
+int ext_inline_set(struct ext *e, struct ext_node *dir, const struct name *n,
+    ext2_ino_t ino, uint8_t ft);
 
 /* ext_file.c */
 int ext_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f);

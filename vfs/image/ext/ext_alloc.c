@@ -1,11 +1,11 @@
 /*
  * Giving blocks to files and taking them back.
  *
- * In files with extents a hole is filled by runs: the library's bitmap is asked for as many
- * blocks as are free behind one another, the caller writes to them, and then they are put
- * into the tree, as part of the extent before them where they go on from it.  So a process
- * that is killed leaves no blocks in a file that have something else in them.  Files with
- * indirect blocks, and clusters, are left to the library, block by block.
+ * A hole is filled by runs: the library's bitmap is asked for as many blocks, or clusters, as
+ * are free behind one another, the caller writes to them, and then they are put into the
+ * tree, as part of the extent before them where they go on from it, or block by block where
+ * there are indirect ones.  So a process that is killed leaves no blocks in a file that have
+ * something else in them.
  *
  * All under e_mtx, and the file's en_lock exclusive where it has contents.
  */
@@ -30,6 +30,25 @@ ext_have_room(struct ext *e, uint64_t n, bool reserve)
 	if (have < keep || n > have - keep)
 		return -ENOSPC;
 	return 0;
+}
+
+bool
+ext_tree_has_room(struct ext *e, struct ext_node *en, uint64_t lblk, unsigned n)
+{
+	struct ext2_extent_info info;
+	ext2_extent_handle_t h;
+	errcode_t err;
+
+	if (!ext_has_extents(en))
+		return true;
+	err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+	if (err)
+		return false;
+	err = ext2fs_extent_goto(h, lblk);
+	if (!err)
+		err = ext2fs_extent_get_info(h, &info);
+	ext2fs_extent_free(h);
+	return !err && info.num_entries + (int)n <= info.max_entries;
 }
 
 bool
@@ -90,97 +109,142 @@ insert(ext2_extent_handle_t h, struct ext2fs_extent *x)
 	return err ? err : ext2fs_extent_fix_parents(h);
 }
 
+/* A run of free blocks, marked as in use. */
 static int
-alloc_run(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
-    enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
-    uint64_t *ret_pblk, uint64_t *ret_n)
+take_run(struct ext *e, uint64_t goal, uint64_t n, blk64_t *ret_pblk, uint64_t *ret_n)
 {
-	struct ext2fs_extent x = {.e_lblk = lblk, .e_flags = EXT2_EXTENT_FLAGS_LEAF};
-	uint64_t max = EXT_INIT_MAX_LEN;
-	ext2_extent_handle_t h;
 	blk64_t pblk, got;
-	errcode_t err;
-	int r;
+	errcode_t err = ext2fs_new_range(e->e_fs, 0, goal, n, NULL, &pblk, &got);
 
-	if (kind == RUN_UNWRITTEN) {
-		x.e_flags |= EXT2_EXTENT_FLAGS_UNINIT;
-		max = EXT_UNINIT_MAX_LEN;
-	}
-	n = n < max ? n : max;
-	err = ext2fs_new_range(e->e_fs, 0, goal_of(e, en, lblk), n, NULL, &pblk, &got);
 	if (err)
 		return ext_err(err);
 	got = got < n ? got : n;
-	ext_io_forget(e, pblk, got);
-	r = fill ? fill(arg, pblk, got) : 0;
-	if (r < 0)
-		return r;
+	if (!ext_blocks_ok(e, pblk, got))
+		return ext_wrong(e);
 	ext2fs_block_alloc_stats_range(e->e_fs, pblk, (blk_t)got, 1);
-	err = ext2fs_iblk_add_blocks(e->e_fs, ext_i(en), got);
-	if (!err)
-		err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
-	if (!err) {
-		x.e_pblk = pblk;
-		x.e_len = (uint32_t)got;
-		err = insert(h, &x);
-		ext2fs_extent_free(h);
-	}
-	ext_map_forget(en);
-	if (err) {
-		ext2fs_block_alloc_stats_range(e->e_fs, pblk, (blk_t)got, -1);
-		(void)ext2fs_iblk_sub_blocks(e->e_fs, ext_i(en), got);
-		return ext_err(err);
-	}
 	*ret_pblk = pblk;
 	*ret_n = got;
 	return 0;
 }
 
-/* One block by the library, which knows of indirect blocks and clusters. */
+/* The cluster for lblk: one that the file has a part of already, or a free one, which is
+ * marked then (*ret_new). */
 static int
-alloc_block(struct ext *e, struct ext_node *en, uint64_t lblk, enum ext_kind kind,
-    blk64_t *ret_pblk)
+take_cluster(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t goal,
+    blk64_t *ret_pblk, bool *ret_new)
 {
-	int flags = BMAP_ALLOC | (kind == RUN_UNWRITTEN ? BMAP_UNINIT : 0);
+	ext2_filsys fs = e->e_fs;
+	uint64_t mask = (uint64_t)EXT2FS_CLUSTER_MASK(fs);
+	blk64_t pblk = 0;
+	errcode_t err;
 
-	return ext_err(ext2fs_bmap2(
-	    e->e_fs, ext_ino(en), ext_i(en), e->e_bbuf, flags, lblk, NULL, ret_pblk));
+	err = ext2fs_map_cluster_block(fs, ext_ino(en), ext_i(en), lblk, &pblk);
+	*ret_new = !err && pblk == 0;
+	if (*ret_new) {
+		err = ext2fs_new_block3(fs, goal & ~mask, NULL, &pblk, NULL);
+		pblk = (pblk & ~mask) + (lblk & mask);
+	}
+	if (err)
+		return ext_err(err);
+	if (!ext_blocks_ok(e, pblk, 1))
+		return ext_wrong(e);
+	*ret_pblk = pblk;
+	return 0;
 }
 
+/* The same with clusters.  *ret_new of them, from *ret_from on, were free. */
 static int
-alloc_blocks(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
-    enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
-    uint64_t *ret_pblk, uint64_t *ret_n)
+take_clusters(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t goal,
+    uint64_t n, blk64_t *ret_pblk, uint64_t *ret_n, blk64_t *ret_from, uint64_t *ret_new)
 {
-	blk64_t first = 0, pblk;
-	uint64_t got = 0;
+	uint64_t ratio = (uint64_t)EXT2FS_CLUSTER_RATIO(e->e_fs), got = 0, fresh = 0;
+	blk64_t pblk = 0;
+	bool new;
 	int r = 0;
 
 	while (got < n) {
-		r = alloc_block(e, en, lblk + got, kind, &pblk);
-		if (r < 0 || pblk == 0)
+		uint64_t len = ratio - ((lblk + got) & (ratio - 1));
+
+		r = take_cluster(e, en, lblk + got, goal, &pblk, &new);
+		if (r < 0 || (got > 0 && pblk != *ret_pblk + got))
 			break;
-		ext_io_forget(e, pblk, 1);
-		if (got == 0) {
-			first = pblk;
-		} else if (pblk != first + got) {
-			/* It begins the next run, which finds it there. */
-			(void)ext_punch(e, en, lblk + got, lblk + got);
-			break;
+		if (got == 0)
+			*ret_pblk = pblk;
+		if (new) {
+			if (fresh++ == 0)
+				*ret_from = pblk & ~(ratio - 1);
+			ext2fs_block_alloc_stats2(e->e_fs, pblk & ~(ratio - 1), 1);
 		}
-		got++;
+		got += len < n - got ? len : n - got;
+		goal = pblk + len;
 	}
-	ext_map_forget(en);
-	if (got == 0)
-		return r < 0 ? r : -EUCLEAN;
-	r = fill ? fill(arg, first, got) : 0;
-	if (r < 0) {
-		(void)ext_punch(e, en, lblk, lblk + got - 1);
-		return r;
-	}
-	*ret_pblk = first;
 	*ret_n = got;
-	return 0;
+	*ret_new = fresh;
+	return got > 0 ? 0 : r;
+}
+
+/* The counterpart of both: n clusters of one block or more. */
+static void
+untake(struct ext *e, blk64_t from, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		ext2fs_block_alloc_stats2(
+		    e->e_fs, from + i * (uint64_t)EXT2FS_CLUSTER_RATIO(e->e_fs), -1);
+}
+
+static int
+map_extent(struct ext *e, struct ext_node *en, uint64_t lblk, blk64_t pblk, uint64_t n,
+    enum ext_kind kind)
+{
+	struct ext2fs_extent x = {.e_lblk = lblk,
+	    .e_pblk = pblk,
+	    .e_len = (uint32_t)n,
+	    .e_flags = EXT2_EXTENT_FLAGS_LEAF};
+	ext2_extent_handle_t h;
+	errcode_t err = ext2fs_extent_open2(e->e_fs, ext_ino(en), ext_i(en), &h);
+
+	if (err)
+		return ext_err(err);
+	if (kind == RUN_UNWRITTEN)
+		x.e_flags |= EXT2_EXTENT_FLAGS_UNINIT;
+	err = insert(h, &x);
+	ext2fs_extent_free(h);
+	return ext_err(err);
+}
+
+/* By the library, block by block; it makes the indirect blocks.  *ret_n: how many it was, if
+ * any. */
+static int
+map_indirect(struct ext *e, struct ext_node *en, uint64_t lblk, blk64_t pblk, uint64_t n,
+    uint64_t *ret_n)
+{
+	errcode_t err = 0;
+	uint64_t i = 0;
+
+	for (; !err && i < n; i += !err) {
+		blk64_t at = pblk + i;
+
+		err = ext2fs_bmap2(e->e_fs, ext_ino(en), ext_i(en), e->e_bbuf,
+		    BMAP_ALLOC | BMAP_SET, lblk + i, NULL, &at);
+	}
+	*ret_n = i;
+	return i > 0 ? 0 : ext_err(err);
+}
+
+/* How many at once: what one extent or one indirect block can have, and what is there besides
+ * the blocks that the tree may need. */
+static uint64_t
+at_once(const struct ext *e, const struct ext_node *en, enum ext_kind kind, uint64_t n)
+{
+	uint64_t have = ext2fs_free_blocks_count(e->e_fs->super), max;
+
+	max = !ext_has_extents(en)    ? e->e_bs / 4
+	      : kind == RUN_UNWRITTEN ? EXT_UNINIT_MAX_LEN
+	                              : EXT_INIT_MAX_LEN;
+	if (!ext_has_extents(en))
+		max = have > TREE_BLOCKS && have - TREE_BLOCKS < max ? have - TREE_BLOCKS
+		                                                     : max;
+	return n < max ? n : max;
 }
 
 int
@@ -188,11 +252,46 @@ ext_alloc(struct ext *e, struct ext_node *en, uint64_t lblk, uint64_t n,
     enum ext_kind kind, int (*fill)(void *arg, uint64_t pblk, uint64_t n), void *arg,
     uint64_t *ret_pblk, uint64_t *ret_n)
 {
-	bool runs = ext_has_extents(en) && !ext2fs_has_feature_bigalloc(e->e_fs->super);
-	int r = runs ? alloc_run(e, en, lblk, n, kind, fill, arg, ret_pblk, ret_n)
-	             : alloc_blocks(e, en, lblk, n, kind, fill, arg, ret_pblk, ret_n);
+	bool clusters = ext2fs_has_feature_bigalloc(e->e_fs->super);
+	uint64_t goal = goal_of(e, en, lblk), got = 0, fresh = 0, mapped;
+	blk64_t pblk = 0, from = 0;
+	int r;
 
-	return r < 0 ? r : ext_node_write(e, en);
+	n = at_once(e, en, kind, n);
+	if (clusters)
+		r = take_clusters(e, en, lblk, goal, n, &pblk, &got, &from, &fresh);
+	else
+		r = take_run(e, goal, n, &pblk, &got);
+	if (r < 0)
+		return r;
+	if (!clusters) {
+		from = pblk;
+		fresh = got;
+	}
+	mapped = got;
+	ext_io_forget(e, pblk, got);
+	r = fill ? fill(arg, pblk, got) : 0;
+	if (r == 0)
+		r = ext_err(ext2fs_iblk_add_blocks(e->e_fs, ext_i(en), fresh));
+	if (r < 0) {
+		untake(e, from, fresh);
+		return r;
+	}
+	r = ext_has_extents(en) ? map_extent(e, en, lblk, pblk, got, kind)
+	                        : map_indirect(e, en, lblk, pblk, got, &mapped);
+	ext_map_forget(en);
+	if (r < 0 || mapped < got) {
+		/* Some only with indirect blocks, where there are no clusters. */
+		uint64_t kept = r < 0 ? 0 : mapped;
+
+		untake(e, from + kept, fresh - kept);
+		(void)ext2fs_iblk_sub_blocks(e->e_fs, ext_i(en), fresh - kept);
+	}
+	if (r < 0)
+		return r;
+	*ret_pblk = pblk;
+	*ret_n = mapped;
+	return ext_node_write(e, en);
 }
 
 /* The handle stands at x, whose part from lblk on is to be data.  Shrinks first: should it
@@ -284,7 +383,9 @@ find_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t las
 	if (!ext_has_extents(en) ||
 	    !ext2fs_test_block_bitmap2(e->e_fs->block_map, end - 1))
 		return UINT64_MAX;
-	while (ext_map_find_locked(e, en, first, &run) == 0) {
+	if (last >= EXT_LBLK_MAX)
+		last = EXT_LBLK_MAX - 1;
+	while (first <= last && ext_map_find_locked(e, en, first, &run) == 0) {
 		if (run.r_kind != RUN_HOLE && run.r_pblk + run.r_len == end)
 			return run.r_len - 1 <= last - first ? first + run.r_len - 1
 			                                     : UINT64_MAX;
@@ -332,6 +433,45 @@ punch_last_block(struct ext *e, struct ext_node *en, uint64_t first, uint64_t la
 	return ext_err(err);
 }
 
+/* The library (1.47) leaves what is behind the end of a level of indirect blocks if there is
+ * less of it than a level has: so it is asked for each level by itself. */
+static errcode_t
+punch_levels(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	uint64_t per = e->e_bs / 4, from = 0, n = 12;
+	errcode_t err = 0;
+
+	for (unsigned level = 0; !err && level < 4 && from <= last; level++) {
+		uint64_t lo = first > from ? first : from, hi = from + n - 1;
+
+		hi = hi < last ? hi : last;
+		if (lo <= hi)
+			err = ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, lo, hi);
+		from += n;
+		n = level == 0 ? per : n * per;
+	}
+	return err;
+}
+
+/* The library follows trees without holding them against the image's own blocks, and writes
+ * to what it takes for a part of one. */
+static int
+check_runs(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	struct ext_run run;
+	int r = 0;
+
+	if (last >= EXT_LBLK_MAX)
+		last = EXT_LBLK_MAX - 1;
+	while (first <= last && !ext_is_inline(en)) {
+		r = ext_map_find_locked(e, en, first, &run);
+		if (r < 0 || run.r_len > last - first)
+			break;
+		first += run.r_len;
+	}
+	return r;
+}
+
 int
 ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 {
@@ -339,10 +479,14 @@ ext_punch(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
 
 	if (first > last)
 		return 0;
-	r = punch_last_block(e, en, first, last);
+	r = check_runs(e, en, first, last);
 	if (r == 0)
+		r = punch_last_block(e, en, first, last);
+	if (r == 0 && (ext_has_extents(en) || ext_is_inline(en)))
 		r = ext_err(
 		    ext2fs_punch(e->e_fs, ext_ino(en), ext_i(en), NULL, first, last));
+	else if (r == 0)
+		r = ext_err(punch_levels(e, en, first, last));
 	ext_map_forget(en);
 	return r;
 }

@@ -333,24 +333,40 @@ ext_dir_empty(struct ext *e, struct ext_node *dir)
 	return ext_dir_load(e, dir) == 0 && dirtab_count(&dir->en_dir->d_tab) == 0;
 }
 
+/* The names, which were in the inode, are in one block.  They are the same ones, and in the
+ * index already. */
+static int
+leave_inode(struct ext *e, struct ext_node *dir)
+{
+	struct ext_dir *d = dir->en_dir;
+	uint64_t pblk;
+	int r = grow_rooms(d, 1);
+
+	if (r == 0)
+		r = ext_inline_expand(e, dir);
+	if (r < 0)
+		return r;
+	r = read_dirblk(e, dir, 0, &pblk);
+	if (r < 0) {
+		ext_dir_drop(e, dir);
+		return r;
+	}
+	d->d_nblk = 1;
+	set_room(d, 0, ext_blk_room(e, e->e_dbuf));
+	return 0;
+}
+
 /* Before the first change: names in blocks, and no hash tree over them. */
 static int
 make_plain(struct ext *e, struct ext_node *dir)
 {
-	struct ext_dir *d;
+	struct ext_dir *d = dir->en_dir;
 	int r = 0;
 
-	if (ext_is_inline(dir)) {
-		/* The names keep their order, and with it their cookies. */
-		ext_dir_drop(e, dir);
-		r = ext_inline_expand(e, dir);
-		if (r == 0)
-			r = ext_dir_load(e, dir);
-		return r;
-	}
+	if (ext_is_inline(dir))
+		return leave_inode(e, dir);
 	if (!(dir->en_i.i_flags & EXT2_INDEX_FL))
 		return 0;
-	d = dir->en_dir;
 	for (uint32_t i = 0; r == 0 && i < d->d_nblk; i++) {
 		uint64_t pblk;
 
@@ -449,12 +465,15 @@ ext_dir_add(struct ext *e, struct ext_node *dir, const struct name *n, ext2_ino_
 	int r = ext_dir_load(e, dir);
 
 	if (r == 0)
-		r = make_plain(e, dir);
-	if (r == 0)
 		r = dirtab_reserve(&dir->en_dir->d_tab, n, &spare);
 	if (r < 0)
 		return r;
-	r = place(e, dir, n, &x);
+	r = ext_is_inline(dir) ? ext_inline_add(e, dir, n, ino, x.ent_type) : -ENOSPC;
+	if (r == -ENOSPC) {
+		r = make_plain(e, dir);
+		if (r == 0)
+			r = place(e, dir, n, &x);
+	}
 	if (r < 0) {
 		free(spare);
 		return r;
@@ -465,30 +484,59 @@ ext_dir_add(struct ext *e, struct ext_node *dir, const struct name *n, ext2_ino_
 	return 0;
 }
 
+/* The entry's block, in e_dbuf, without the name. */
+static int
+take_out(struct ext *e, struct ext_node *dir, const struct name *n, uint32_t lblk)
+{
+	uint64_t pblk;
+	int r;
+
+	if (ext_is_inline(dir))
+		return ext_inline_del(e, dir, n);
+	r = make_plain(e, dir);
+	if (r == 0)
+		r = read_dirblk(e, dir, lblk, &pblk);
+	if (r == 0)
+		r = ext_blk_del(e, e->e_dbuf, n);
+	if (r == 0)
+		r = write_dirblk(e, dir, pblk);
+	if (r == 0)
+		set_room(dir->en_dir, lblk, ext_blk_room(e, e->e_dbuf));
+	return r;
+}
+
 int
 ext_dir_del(struct ext *e, struct ext_node *dir, const struct name *n)
 {
 	struct dirent_node *de = NULL;
 	struct ext_ent x = {0};
-	uint64_t pblk;
-	int r = ext_dir_load(e, dir);
+	int r = ext_dir_find(e, dir, n, &x, &de);
 
 	if (r == 0)
-		r = make_plain(e, dir);
-	if (r == 0)
-		r = ext_dir_find(e, dir, n, &x, &de);
-	if (r == 0)
-		r = read_dirblk(e, dir, x.ent_lblk, &pblk);
-	if (r == 0)
-		r = ext_blk_del(e, e->e_dbuf, n);
-	if (r == 0)
-		r = write_dirblk(e, dir, pblk);
+		r = take_out(e, dir, n, x.ent_lblk);
 	if (r < 0)
 		return r;
-	set_room(dir->en_dir, x.ent_lblk, ext_blk_room(e, e->e_dbuf));
 	dirtab_remove(&dir->en_dir->d_tab, de);
 	e->e_dir_names--;
 	return 0;
+}
+
+/* The entry's block with another inode. */
+static int
+redirect(
+    struct ext *e, struct ext_node *dir, const struct name *n, const struct ext_ent *x)
+{
+	uint64_t pblk;
+	int r;
+
+	if (ext_is_inline(dir))
+		return ext_inline_set(e, dir, n, x->ent_ino, x->ent_type);
+	r = make_plain(e, dir);
+	if (r == 0)
+		r = read_dirblk(e, dir, x->ent_lblk, &pblk);
+	if (r == 0)
+		r = ext_blk_set(e, e->e_dbuf, n, x->ent_ino, x->ent_type);
+	return r < 0 ? r : write_dirblk(e, dir, pblk);
 }
 
 int
@@ -497,21 +545,13 @@ ext_dir_set(struct ext *e, struct ext_node *dir, const struct name *n, ext2_ino_
 {
 	struct dirent_node *de;
 	struct ext_ent x;
-	uint64_t pblk;
-	int r = ext_dir_load(e, dir);
+	int r = ext_dir_find(e, dir, n, &x, &de);
 
-	if (r == 0)
-		r = make_plain(e, dir);
-	if (r == 0)
-		r = ext_dir_find(e, dir, n, &x, &de);
-	if (r == 0)
-		r = read_dirblk(e, dir, x.ent_lblk, &pblk);
+	if (r < 0)
+		return r;
 	x.ent_ino = ino;
 	x.ent_type = ext_ft(e, type);
-	if (r == 0)
-		r = ext_blk_set(e, e->e_dbuf, n, ino, x.ent_type);
-	if (r == 0)
-		r = write_dirblk(e, dir, pblk);
+	r = redirect(e, dir, n, &x);
 	if (r == 0)
 		de->de_value = ent_pack(&x);
 	return r;
@@ -521,16 +561,10 @@ int
 ext_dir_set_dotdot(struct ext *e, struct ext_node *dir, ext2_ino_t ino)
 {
 	static const struct name dotdot = {"..", 0, 2};
-	uint64_t pblk;
+	struct ext_ent x = {ino, ext_ft(e, VDIR), 0};
 	int r = ext_dir_load(e, dir);
 
-	if (r == 0)
-		r = make_plain(e, dir);
-	if (r == 0)
-		r = read_dirblk(e, dir, 0, &pblk);
-	if (r == 0)
-		r = ext_blk_set(e, e->e_dbuf, &dotdot, ino, ext_ft(e, VDIR));
-	return r < 0 ? r : write_dirblk(e, dir, pblk);
+	return r < 0 ? r : redirect(e, dir, &dotdot, &x);
 }
 
 int

@@ -171,6 +171,15 @@ fill_blocks(void *arg, uint64_t pblk, uint64_t n)
 	return r;
 }
 
+/* m.  What has blocks already wants one only for the tree. */
+static int
+room_for(struct ext *e, struct ext_node *en, const struct ext_run *run, bool reserve)
+{
+	if (run->r_kind == RUN_HOLE)
+		return ext_have_room(e, 1, reserve);
+	return ext_tree_has_room(e, en, run->r_lblk, 2) ? 0 : ext_have_room(e, 0, true);
+}
+
 /* Where no data is.  *ret_done bytes are written. */
 static int
 write_new(struct ext *e, struct ext_node *en, const struct ext_run *run, uint64_t n,
@@ -182,7 +191,7 @@ write_new(struct ext *e, struct ext_node *en, const struct ext_run *run, uint64_
 	AUTO_EXT(e);
 	r = ext_will_change(e);
 	if (r == 0)
-		r = ext_have_room(e, run->r_kind == RUN_HOLE ? 1 : 0, reserve);
+		r = room_for(e, en, run, reserve);
 	if (r == 0 && run->r_kind == RUN_HOLE) {
 		uint64_t left = ext2fs_free_blocks_count(e->e_fs->super);
 
@@ -193,8 +202,11 @@ write_new(struct ext *e, struct ext_node *en, const struct ext_run *run, uint64_
 		if (r == 0)
 			r = ext_convert(e, en, run->r_lblk, n);
 	}
+	/* Fewer blocks may have found a place in the tree than were written to. */
 	if (r == 0)
-		*ret_done = fl->fl_len;
+		*ret_done = fl->fl_len < (got << e->e_bits) - fl->fl_in
+		                ? fl->fl_len
+		                : (size_t)((got << e->e_bits) - fl->fl_in);
 	return r;
 }
 
@@ -206,6 +218,10 @@ write_bytes(struct ext *e, struct ext_node *en, const char *buf, size_t len, uin
 	size_t done = 0;
 	int r = 0;
 
+	if (ext_is_inline(en)) {
+		r = ext_inline_write(e, en, buf, len, off);
+		return r < 0 ? r : (ssize_t)len;
+	}
 	while (done < len) {
 		uint64_t at = off + done, in = at & (e->e_bs - 1), blocks;
 		struct ext_run run;
@@ -314,7 +330,11 @@ clear_tail(struct ext *e, struct ext_node *en, uint64_t to)
 {
 	uint64_t size = ext_size(en), end = (size | (e->e_bs - 1)) + 1;
 
-	if (size == 0 || (size & (e->e_bs - 1)) == 0 || to <= size)
+	if (to <= size)
+		return 0;
+	if (ext_is_inline(en))
+		return ext_inline_write(e, en, NULL, (size_t)(to - size), size);
+	if ((size & (e->e_bs - 1)) == 0)
 		return 0;
 	return ext_zero(e, en, size, to < end ? to : end);
 }
@@ -324,13 +344,14 @@ prepare_write(struct ext *e, struct ext_node *en, struct uio *u)
 {
 	int r;
 
+	if (u->uio_append)
+		u->uio_off = ext_size(en);
 	pthread_mutex_lock(&e->e_mtx);
 	r = ext_will_change(e);
-	if (r == 0)
+	if (r == 0 && (u->uio_off > e->e_bs || u->uio_len > e->e_bs ||
+			  !ext_inline_fits(e, en, u->uio_off + u->uio_len)))
 		r = ext_inline_expand(e, en);
 	pthread_mutex_unlock(&e->e_mtx);
-	if (r == 0 && u->uio_append)
-		u->uio_off = ext_size(en);
 	if (r == 0 && u->uio_off >= size_max(e, en))
 		r = -EFBIG;
 	if (r == 0 && u->uio_len > size_max(e, en) - u->uio_off)
@@ -372,6 +393,26 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 	return r;
 }
 
+/* What is in the inode stays there while it fits. */
+static int
+truncate_inline(struct ext *e, struct ext_node *en, uint64_t size)
+{
+	uint64_t old = ext_size(en), from = size < old ? size : old;
+	uint64_t end = size < old ? old : size;
+	int r = 0;
+
+	if (!ext_inline_fits(e, en, end))
+		return -EUCLEAN;
+	if (from < end)
+		r = ext_inline_write(e, en, NULL, (size_t)(end - from), from);
+	if (r < 0)
+		return r;
+	AUTO_EXT(e);
+	r = ext_err(ext2fs_inode_size_set(e->e_fs, ext_i(en), (ext2_off64_t)size));
+	ext_touch(e, en, EXT_MTIME | EXT_CTIME);
+	return r;
+}
+
 int
 ext_truncate(struct ext *e, struct ext_node *en, uint64_t size)
 {
@@ -380,6 +421,8 @@ ext_truncate(struct ext *e, struct ext_node *en, uint64_t size)
 
 	if (size > size_max(e, en))
 		return -EFBIG;
+	if (ext_inline_fits(e, en, size))
+		return truncate_inline(e, en, size);
 	pthread_mutex_lock(&e->e_mtx);
 	r = ext_inline_expand(e, en);
 	pthread_mutex_unlock(&e->e_mtx);

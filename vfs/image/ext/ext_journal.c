@@ -2,13 +2,14 @@
  * Replaying a journal (ext_journal.h).
  *
  * The log is a ring of blocks: transactions of descriptor blocks, each followed by the blocks
- * that it names, revoke blocks, and one commit block.  Three passes go over it: the first
+ * that it names, revoke blocks, and one commit block.  Four passes go over it: the first
  * finds the last transaction that is whole, the second collects which blocks later
- * transactions have revoked, the third writes the rest to their places.
+ * transactions have revoked, the third looks at all that is to be written, and only then does
+ * a fourth write it to its places: a journal that is damaged leaves the image as it was.
  *
  * Everything in the log is big-endian, and hostile: block numbers are held against the file
- * system's size, the log's own against its length, and no pass looks at more blocks than the
- * log has.
+ * system's size and the journal's own blocks, those of the log against its length, and no pass
+ * looks at more blocks than the log has.
  */
 #include "vfs/image/ext/ext_journal.h"
 
@@ -23,6 +24,7 @@
 #define SB_BYTES     1024u
 #define HEADER_BYTES 12u
 #define MAX_BLOCK    65536u
+#define BLOCKS_MAX   10240000u  /* as mke2fs makes them */
 #define REVOKES_MAX  (8u << 20) /* entries; a log of 4 GiB has no more worth keeping */
 #define UUID_BYTES   16u
 #define TAIL_BYTES   4u
@@ -78,6 +80,8 @@ struct journal {
 	uint32_t j_end;          /* the sequence number after the last whole one */
 	uint32_t j_incompat;
 	uint32_t j_seed;           /* of checksums */
+	uint64_t *j_at;            /* where its blocks are, j_len */
+	uint64_t *j_own;           /* the same, sorted */
 	uint8_t *j_sb;             /* SB_BYTES */
 	uint8_t *j_desc, *j_block; /* j_bs bytes each */
 	struct revoke *j_rv;
@@ -89,6 +93,7 @@ struct journal {
 enum pass {
 	PASS_SCAN,
 	PASS_REVOKE,
+	PASS_VERIFY,
 	PASS_REPLAY,
 };
 
@@ -136,8 +141,12 @@ static int
 place_of(struct journal *j, uint32_t block, uint64_t *ret)
 {
 	blk64_t at = 0;
-	errcode_t e = ext2fs_bmap2(j->j_fs, j->j_ino, NULL, NULL, 0, block, NULL, &at);
+	errcode_t e = 0;
 
+	if (j->j_at) /* block < j_len */
+		at = j->j_at[block];
+	else
+		e = ext2fs_bmap2(j->j_fs, j->j_ino, NULL, NULL, 0, block, NULL, &at);
 	if (e || at == 0 || at >= ext2fs_blocks_count(j->j_fs->super))
 		return fail(j, -EUCLEAN, "block %u of the journal has no place", block);
 	*ret = at * j->j_bs;
@@ -151,6 +160,47 @@ read_log(struct journal *j, uint32_t block, uint8_t *buf)
 	int r = place_of(j, block, &at);
 
 	return r < 0 ? r : device_read(j->j_dev, buf, j->j_bs, at);
+}
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+is_own(const struct journal *j, uint64_t block)
+{
+	return bsearch(&block, j->j_own, j->j_len, sizeof(block), by_number);
+}
+
+/* Where all of it lies, once.  No block is in it twice. */
+static int
+find_places(struct journal *j)
+{
+	uint64_t *at = calloc(j->j_len, sizeof(*at)), byte;
+	int r = 0;
+
+	j->j_own = calloc(j->j_len, sizeof(*at));
+	if (!at || !j->j_own)
+		r = -ENOMEM;
+	for (uint32_t i = 0; r == 0 && i < j->j_len; i++) {
+		r = place_of(j, i, &byte);
+		if (r == 0)
+			at[i] = j->j_own[i] = byte / j->j_bs;
+	}
+	if (r < 0) {
+		free(at);
+		return r;
+	}
+	j->j_at = at;
+	qsort(j->j_own, j->j_len, sizeof(*at), by_number);
+	for (uint32_t i = 1; i < j->j_len; i++)
+		if (j->j_own[i] == j->j_own[i - 1])
+			return fail(j, -EUCLEAN, "the journal has a block twice");
+	return 0;
 }
 
 /* The block after the n-th one, in the ring. */
@@ -288,17 +338,23 @@ take_revokes(struct journal *j, uint32_t seq)
 	return r;
 }
 
-/* One block of a transaction to its place. */
+/* One block of a transaction to its place, or only looked at. */
 static int
-replay_block(struct journal *j, const struct tag *t, uint32_t at, uint32_t seq)
+replay_block(
+    struct journal *j, enum pass pass, const struct tag *t, uint32_t at, uint32_t seq)
 {
+	struct ext2_super_block *sb = j->j_fs->super;
 	uint32_t be_seq = htobe32(seq), is;
 	int r;
 
 	if (is_revoked(j, t->t_block, seq))
 		return 0;
-	if (t->t_block >= ext2fs_blocks_count(j->j_fs->super))
+	if (t->t_block < sb->s_first_data_block || t->t_block >= ext2fs_blocks_count(sb))
 		return fail(j, -EUCLEAN, "the journal names a block beyond the end");
+	if (is_own(j, t->t_block))
+		return fail(j, -EUCLEAN, "the journal names a block of its own");
+	if (pass == PASS_VERIFY && !has_csum(j))
+		return 0;
 	r = read_log(j, at, j->j_block);
 	if (r < 0)
 		return r;
@@ -310,6 +366,8 @@ replay_block(struct journal *j, const struct tag *t, uint32_t at, uint32_t seq)
 		if (is != t->t_csum)
 			return fail(j, -EUCLEAN, "a block in the journal is damaged");
 	}
+	if (pass == PASS_VERIFY)
+		return 0;
 	if (t->t_flags & TAG_ESCAPE)
 		put32(j->j_block, MAGIC);
 	return device_write(j->j_dev, j->j_block, j->j_bs, t->t_block * j->j_bs);
@@ -326,8 +384,8 @@ take_descriptor(
 
 	while (r == 0 && next_tag(j, &off, &t)) {
 		n++;
-		if (pass == PASS_REPLAY)
-			r = replay_block(j, &t, advance(j, at, n), seq);
+		if (pass == PASS_VERIFY || pass == PASS_REPLAY)
+			r = replay_block(j, pass, &t, advance(j, at, n), seq);
 		if (t.t_flags & TAG_LAST)
 			break;
 	}
@@ -335,37 +393,74 @@ take_descriptor(
 	return r;
 }
 
+/*
+ * A descriptor or commit block of transaction seq whose checksum is wrong.  Was it being
+ * written when everything ended, the log ends before it; then there is no whole commit block
+ * of it in the rest of the log.  If there is one, it has been committed and is damaged.
+ */
+static int
+judge(struct journal *j, uint32_t at, uint32_t seen, uint32_t seq)
+{
+	uint32_t ring = j->j_len - j->j_first;
+	int r = 0;
+
+	for (uint32_t n = 1; r == 0 && n < ring - seen; n++) {
+		r = read_log(j, advance(j, at, n), j->j_desc);
+		if (r == 0 && get32(j->j_desc) == MAGIC &&
+		    get32(j->j_desc + 4) == BT_COMMIT && get32(j->j_desc + 8) == seq)
+			r = fail(j, -EUCLEAN, "a descriptor of the journal is damaged");
+	}
+	return r;
+}
+
+/* The block in j_desc.  *ret_n blocks follow that belong to it; *ret_end: the log ends
+ * before it. */
+static int
+take_block(struct journal *j, enum pass pass, uint32_t at, uint32_t seen, uint32_t *seq,
+    uint32_t *ret_n, bool *ret_end)
+{
+	uint32_t type = get32(j->j_desc + 4);
+
+	*ret_n = 0;
+	*ret_end = false;
+	switch (type) {
+	case BT_DESCRIPTOR:
+		if (csum_right(j, j->j_desc, j->j_bs - TAIL_BYTES))
+			return take_descriptor(j, pass, at, *seq, ret_n);
+		*ret_end = true;
+		return judge(j, at, seen, *seq);
+	case BT_REVOKE:
+		return pass == PASS_REVOKE ? take_revokes(j, *seq) : 0;
+	case BT_COMMIT:
+		/* It is one sector: it is there or not. */
+		if (!csum_right(j, j->j_desc, HEADER_BYTES + 4))
+			return fail(
+			    j, -EUCLEAN, "a commit block of the journal is damaged");
+		++*seq;
+		return 0;
+	default:
+		*ret_end = true;
+		return 0;
+	}
+}
+
 /* Goes over the log.  The scan ends where the log does; the others at j_end. */
 static int
 go_over(struct journal *j, enum pass pass)
 {
-	uint32_t seq = j->j_seq, at = j->j_start, seen = 0;
+	uint32_t seq = j->j_seq, at = j->j_start, seen = 0, n;
+	uint32_t ring = j->j_len - j->j_first;
+	bool end = false;
 	int r = 0;
 
-	while (r == 0 && (pass == PASS_SCAN || later(j->j_end, seq))) {
-		uint32_t type, n = 0;
-
+	while (r == 0 && seen < ring && (pass == PASS_SCAN || later(j->j_end, seq))) {
 		r = read_log(j, at, j->j_desc);
-		if (r < 0)
+		if (r < 0 || get32(j->j_desc) != MAGIC || get32(j->j_desc + 8) != seq)
 			break;
-		type = get32(j->j_desc + 4);
-		if (get32(j->j_desc) != MAGIC || get32(j->j_desc + 8) != seq ||
-		    seen >= j->j_len)
+		r = take_block(j, pass, at, seen, &seq, &n, &end);
+		/* More than there is: no commit block can follow. */
+		if (r < 0 || end || n + 1 > ring - seen)
 			break;
-		if (type == BT_DESCRIPTOR) {
-			if (!csum_right(j, j->j_desc, j->j_bs - TAIL_BYTES))
-				break;
-			r = take_descriptor(j, pass, at, seq, &n);
-		} else if (type == BT_REVOKE && pass == PASS_REVOKE) {
-			r = take_revokes(j, seq);
-		} else if (type == BT_COMMIT) {
-			/* One that was being written: the log ends before it. */
-			if (!csum_right(j, j->j_desc, HEADER_BYTES + 4))
-				break;
-			seq++;
-		} else if (type != BT_REVOKE) {
-			break;
-		}
 		at = advance(j, at, n + 1);
 		seen += n + 1;
 	}
@@ -413,7 +508,9 @@ read_super(struct journal *j)
 			return fail(j, -EUCLEAN, "the journal's superblock is damaged");
 		j->j_seed = ext2fs_crc32c_le(~0u, sb + SB_UUID, UUID_BYTES);
 	}
-	if (j->j_first == 0 || j->j_len <= j->j_first + 1 ||
+	if (j->j_first == 0 || j->j_len > BLOCKS_MAX ||
+	    j->j_len > ext2fs_blocks_count(j->j_fs->super) ||
+	    j->j_first >= j->j_len - 1 ||
 	    (j->j_start && (j->j_start < j->j_first || j->j_start >= j->j_len)))
 		return fail(j, -EUCLEAN, "the journal's superblock is damaged");
 	return 0;
@@ -445,14 +542,18 @@ replay(struct journal *j)
 
 	if (r < 0 || j->j_start == 0)
 		return r;
-	r = go_over(j, PASS_SCAN);
+	r = find_places(j);
+	if (r == 0)
+		r = go_over(j, PASS_SCAN);
 	if (r == 0)
 		r = go_over(j, PASS_REVOKE);
 	if (r < 0)
 		return r;
 	if (j->j_nrv)
 		qsort(j->j_rv, j->j_nrv, sizeof(*j->j_rv), by_block);
-	r = go_over(j, PASS_REPLAY);
+	r = go_over(j, PASS_VERIFY);
+	if (r == 0)
+		r = go_over(j, PASS_REPLAY);
 	/* What is in its place is there for good before the log says that it is not needed. */
 	if (r == 0)
 		r = device_sync(j->j_dev, true);
@@ -460,7 +561,8 @@ replay(struct journal *j)
 }
 
 int
-ext_journal_replay(ext2_filsys fs, struct device *d, char *why, size_t why_len)
+ext_journal_replay(
+    ext2_filsys fs, struct device *d, bool *ret_errors, char *why, size_t why_len)
 {
 	struct journal j = {
 	    .j_fs = fs,
@@ -480,11 +582,15 @@ ext_journal_replay(ext2_filsys fs, struct device *d, char *why, size_t why_len)
 	j.j_desc = malloc(j.j_bs);
 	j.j_block = malloc(j.j_bs);
 	r = j.j_sb && j.j_desc && j.j_block ? replay(&j) : -ENOMEM;
+	if (r == 0)
+		*ret_errors = get32(j.j_sb + SB_ERRNO) != 0;
 	if (r < 0 && !why[0])
 		fail(&j, r, "the journal: %s", strerrordesc_np(-r));
 	free(j.j_sb);
 	free(j.j_desc);
 	free(j.j_block);
 	free(j.j_rv);
+	free(j.j_at);
+	free(j.j_own);
 	return r;
 }

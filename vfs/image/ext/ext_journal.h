@@ -20,10 +20,11 @@
  * to be closed without being flushed and opened anew.  The needs_recovery flag is then the
  * caller's to clear.
  *
- * 0, or -errno with why filled, and then nothing that the journal does not say has been
- * written: -EOPNOTSUPP (an external journal, fast commits, asynchronous commits: e2fsck can
+ * 0, and *ret_errors says whether the kernel had noted an error in the journal; or -errno
+ * with why filled, and then nothing has been written but for an -EIO: -EOPNOTSUPP (an external journal, fast commits, asynchronous commits: e2fsck can
  * do them), -EUCLEAN (the journal is damaged), -EIO, -ENOMEM.
  */
-int ext_journal_replay(ext2_filsys fs, struct device *d, char *why, size_t why_len);
+int ext_journal_replay(
+    ext2_filsys fs, struct device *d, bool *ret_errors, char *why, size_t why_len);
 
 #endif

@@ -15,7 +15,6 @@
 #include "vfs/image/ext/ext.h"
 
 #define DEPTH_MAX 5
-#define LBLK_MAX  (1ull << 32)
 
 void
 ext_map_forget(struct ext_node *en)
@@ -24,14 +23,6 @@ ext_map_forget(struct ext_node *en)
 	en->en_map.m_from = en->en_map.m_to = 0;
 	en->en_map.m_n = 0;
 	pthread_mutex_unlock(&en->en_map_mtx);
-}
-
-static bool
-valid_blocks(const struct ext *e, uint64_t blk, uint64_t n)
-{
-	uint64_t end = ext2fs_blocks_count(e->e_fs->super);
-
-	return blk > e->e_fs->super->s_first_data_block && blk < end && n <= end - blk;
 }
 
 /* One more run of the window being made; runs that go on one another become one. */
@@ -107,8 +98,8 @@ take_leaf(struct ext *e, struct ext_map *m, const struct ext3_extent_header *eh)
 
 		if (unwritten)
 			len -= EXT_INIT_MAX_LEN;
-		if (len == 0 || lblk < end || lblk + len > LBLK_MAX ||
-		    !valid_blocks(e, pblk, len))
+		if (len == 0 || lblk < end || lblk + len > EXT_LBLK_MAX ||
+		    !ext_blocks_ok(e, pblk, len))
 			return -EUCLEAN;
 		end = lblk + len;
 		/* What the index does not lead to nobody finds. */
@@ -143,7 +134,7 @@ load_extents(struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_map *
 	int r;
 
 	m->m_from = 0;
-	m->m_to = LBLK_MAX;
+	m->m_to = EXT_LBLK_MAX;
 	if (eh->eh_magic == 0 && eh->eh_entries == 0 && depth == 0)
 		return 0; /* never had any */
 	if (ext2fs_le16_to_cpu(eh->eh_magic) != EXT3_EXT_MAGIC || depth > DEPTH_MAX ||
@@ -153,7 +144,7 @@ load_extents(struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_map *
 		r = step_down(m, eh, lblk, &child);
 		if (r <= 0)
 			return r;
-		if (!valid_blocks(e, child, 1))
+		if (!ext_blocks_ok(e, child, 1))
 			return -EUCLEAN;
 		r = ext_read_block(e, child, e->e_bbuf);
 		if (r == 0)
@@ -171,13 +162,16 @@ take_numbers(struct ext *e, struct ext_map *m, const uint32_t *blk, uint64_t n)
 	int r = 0;
 
 	for (uint64_t i = 0; r == 0 && i < n; i++) {
-		uint64_t pblk = ext2fs_le32_to_cpu(blk[i]);
+		uint64_t pblk = ext2fs_le32_to_cpu(blk[i]), len = 1;
 
 		if (pblk == 0)
 			continue;
-		if (!valid_blocks(e, pblk, 1))
+		while (i + len < n && ext2fs_le32_to_cpu(blk[i + len]) == pblk + len)
+			len++;
+		if (!ext_blocks_ok(e, pblk, len))
 			return -EUCLEAN;
-		r = add(m, m->m_from + i, pblk, 1, RUN_DATA);
+		r = add(m, m->m_from + i, pblk, len, RUN_DATA);
+		i += len - 1;
 	}
 	return r;
 }
@@ -213,7 +207,7 @@ load_indirect(struct ext *e, struct ext_node *en, uint64_t lblk, struct ext_map 
 		m->m_to = from + span;
 		if (pblk == 0)
 			return 0;
-		if (!valid_blocks(e, pblk, 1))
+		if (!ext_blocks_ok(e, pblk, 1))
 			return -EUCLEAN;
 		r = ext_read_block(e, pblk, buf);
 		if (r < 0)

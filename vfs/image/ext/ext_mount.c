@@ -7,6 +7,8 @@
 
 #include "vfs/image/ext/ext.h"
 
+#define BITMAPS_DAMAGED "its bitmaps are damaged: run e2fsck -fy IMAGE; mounted read-only"
+
 /* The primary superblock alone. */
 static int
 write_super(struct ext *e)
@@ -31,7 +33,7 @@ ext_will_change(struct ext *e)
 
 	if (atomic_load(&e->e_dead))
 		return -EIO;
-	if (e->e_rdonly)
+	if (e->e_rdonly || e->e_wrong)
 		return -EROFS;
 	if (e->e_dirty)
 		return 0;
@@ -44,6 +46,17 @@ ext_will_change(struct ext *e)
 	if (r == 0)
 		e->e_dirty = true;
 	return r;
+}
+
+int
+ext_wrong(struct ext *e)
+{
+	if (!e->e_wrong && !e->e_rdonly) {
+		e->e_wrong = e->e_failed = true;
+		e->e_fs->super->s_state |= EXT2_ERROR_FS;
+		(void)write_super(e);
+	}
+	return -EUCLEAN;
 }
 
 int
@@ -105,6 +118,11 @@ leave_clean(struct ext *e)
 {
 	int r = 0, e1;
 
+	/* As with a mount that has become a read-only one: e2fsck will do the rest. */
+	if (e->e_wrong) {
+		(void)device_sync(e->e_im.im_dev, false);
+		return -EUCLEAN;
+	}
 	for (struct ext_node *en = e->e_orphans, *next; en; en = next) {
 		next = en->en_onext;
 		e1 = ext_node_free(e, en);
@@ -210,6 +228,7 @@ ext_free(struct ext *e)
 	for (unsigned i = 0; i < sizeof(e->e_bufs) / sizeof(e->e_bufs[0]); i++)
 		free(e->e_bufs[i]);
 	free(e->e_gdt_dirty);
+	free(e->e_zones);
 	free(e->e_ibuf);
 	free(e->e_dbuf);
 	free(e->e_bbuf);
@@ -255,7 +274,6 @@ open_fs(struct ext *e, struct fsmount *m)
 	int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
 	errcode_t err;
 
-	e->e_im.im_dev = m->fm_dev;
 	ext_io_next(e);
 	err = ext2fs_open2("image", NULL, flags | (m->fm_rdonly ? 0 : EXT2_FLAG_RW), 0, 0,
 	    ext_io_manager(), &e->e_fs);
@@ -276,14 +294,13 @@ open_fs(struct ext *e, struct fsmount *m)
 	err = ext2fs_read_bitmaps(e->e_fs);
 	if (err) {
 		m->fm_rdonly = true;
-		snprintf(m->fm_why, sizeof(m->fm_why),
-		    "its bitmaps are damaged: run e2fsck -fy IMAGE; mounted read-only");
+		snprintf(m->fm_why, sizeof(m->fm_why), BITMAPS_DAMAGED);
 	}
 	return 0;
 }
 
 static int
-start(struct ext *e, struct fsmount *m)
+start(struct ext *e, struct fsmount *m, bool recover)
 {
 	pthread_mutexattr_t ma;
 	int r;
@@ -293,30 +310,58 @@ start(struct ext *e, struct fsmount *m)
 	pthread_mutex_init(&e->e_mtx, &ma);
 	pthread_mutexattr_destroy(&ma);
 	pthread_mutex_init(&e->e_buf_mtx, NULL);
-	r = open_fs(e, m);
+	e->e_im.im_dev = m->fm_dev;
+	r = recover && !m->fm_rdonly ? ext_recover(e, m) : 0;
+	/* There is another superblock now. */
+	if (r == 0 && e->e_recovered)
+		r = ext_super_check(m, &recover);
+	if (r == 0)
+		r = open_fs(e, m);
 	if (r == 0)
 		r = buffers(e);
+	if (r == 0)
+		r = ext_zones_init(e);
 	if (r < 0)
 		return r;
+	if (!m->fm_rdonly && !ext_zones_in_use(e)) {
+		m->fm_rdonly = true;
+		snprintf(m->fm_why, sizeof(m->fm_why), BITMAPS_DAMAGED);
+	}
 	e->e_rdonly = m->fm_rdonly;
 	e->e_overhead_blk = overhead(e->e_fs);
 	e->e_spare_blk = spare(e->e_fs);
 	return imgmount_init(&e->e_im, m, "ext", ext_mnt_free);
 }
 
+/* m: brings the image to where writing can begin. */
+static int
+make_ready(struct ext *e, struct fsmount *m)
+{
+	int r = 0;
+
+	if (e->e_rdonly)
+		return 0;
+	if (e->e_recovered) {
+		ext_recount(e);
+		r = ext_will_change(e);
+	}
+	return r < 0 ? r : ext_orphans(e, m);
+}
+
 static int
 ext_mount(struct fsmount *m, struct vnode **ret_root)
 {
-	struct ext_node *root;
+	bool recover = false;
+	struct ext_node *root = NULL;
 	struct ext *e;
-	int r = ext_super_check(m);
+	int r = ext_super_check(m, &recover);
 
 	if (r < 0)
 		return r;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	r = start(e, m);
+	r = start(e, m, recover);
 	if (r < 0) {
 		ext_free(e);
 		free(e);
@@ -324,13 +369,16 @@ ext_mount(struct fsmount *m, struct vnode **ret_root)
 	}
 	pthread_mutex_lock(&e->e_mtx);
 	r = ext_node_get(e, EXT2_ROOT_INO, NULL, &root);
-	if (r == 0 && ext_vn(root)->v_type != VDIR) {
-		vn_unref(ext_vn(root));
+	if (r == 0 && ext_vn(root)->v_type != VDIR)
 		r = -EUCLEAN;
-	}
+	if (r < 0)
+		snprintf(m->fm_why, sizeof(m->fm_why), "the root directory is damaged");
+	else
+		r = make_ready(e, m);
+	if (r < 0 && root)
+		vn_unref(ext_vn(root));
 	pthread_mutex_unlock(&e->e_mtx);
 	if (r < 0) {
-		snprintf(m->fm_why, sizeof(m->fm_why), "the root directory is damaged");
 		e->e_im.im_dev = NULL; /* it stays the caller's */
 	} else {
 		*ret_root = ext_vn(root);

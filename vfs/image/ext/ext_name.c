@@ -55,6 +55,12 @@ write_target(void *arg, uint64_t pblk, uint64_t n)
 	return 0;
 }
 
+static bool
+is_short(const char *target)
+{
+	return strlen(target) < sizeof(((struct ext2_inode *)NULL)->i_block);
+}
+
 /* Short targets are in the inode, in the place of block numbers. */
 static int
 set_target(struct ext *e, struct ext_node *en, const char *target)
@@ -63,7 +69,7 @@ set_target(struct ext *e, struct ext_node *en, const char *target)
 	uint64_t pblk, n;
 	int r;
 
-	if (len < sizeof(en->en_i.i_block)) {
+	if (is_short(target)) {
 		memcpy(en->en_i.i_block, target, len);
 		en->en_i.i_size = (uint32_t)len;
 		return ext_node_write(e, en);
@@ -90,8 +96,9 @@ make_node(struct ext *e, struct ext_node *dir, const struct vmake *mk,
 	struct vmake m = *mk;
 	struct ext_node *en;
 	struct ext_acls acls;
-	int r = ext_have_room(
-	    e, mk->vm_type == VDIR || mk->vm_type == VLNK, ext_may_reserve(e, cr));
+	bool block =
+	    mk->vm_type == VDIR || (mk->vm_type == VLNK && !is_short(mk->vm_target));
+	int r = block ? ext_have_room(e, 1, ext_may_reserve(e, cr)) : 0;
 
 	if (r == 0)
 		r = ext_acl_inherit(e, dir, mk, &m.vm_mode, &acls);
@@ -173,7 +180,7 @@ ext_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags, const struct c
 	int r;
 
 	AUTO_EXT(e);
-	r = ext_may_add(dir);
+	r = dir->en_i.i_links_count == 0 ? -ENOENT : ext_may_add(dir);
 	if (r == 0)
 		r = ext_will_change(e);
 	if (r == 0)
@@ -197,7 +204,8 @@ ext_link(struct vnode *vp, struct vnode *dvp, const struct name *n, const struct
 
 	(void)cr;
 	AUTO_EXT(e);
-	first = en->en_i.i_links_count == 0;
+	/* Under the mutex: its last name may have gone since it was looked up. */
+	first = en->en_orphan;
 	if (first && !en->en_linkable)
 		return -ENOENT;
 	r = may_make(e, dir, n);

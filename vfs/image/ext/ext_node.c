@@ -44,16 +44,19 @@ take_inode(struct ext *e, struct ext_node *en, ext2_ino_t ino)
 }
 
 static int
-check_inode(struct ext *e, ext2_ino_t ino, const struct ext2_inode_large *i)
+check_inode(struct ext *e, const struct ext2_inode_large *i)
 {
+	uint64_t acl;
+
 	if (i->i_links_count == 0 || vtype_of_mode(i->i_mode) == 0)
 		return -EUCLEAN;
 	if (i->i_flags & EXT4_EA_INODE_FL)
 		return -EUCLEAN;
 	if (EXT2_I_SIZE(i) > INT64_MAX)
 		return -EUCLEAN;
-	(void)e;
-	(void)ino;
+	acl = ext2fs_file_acl_block(e->e_fs, (const struct ext2_inode *)i);
+	if (acl && !ext_blocks_ok(e, acl, 1))
+		return -EUCLEAN;
 	return 0;
 }
 
@@ -109,7 +112,7 @@ ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node *
 		return -EUCLEAN;
 	r = take_inode(e, &tmp, ino);
 	if (r == 0)
-		r = check_inode(e, ino, &tmp.en_i);
+		r = check_inode(e, &tmp.en_i);
 	if (r == 0)
 		r = node_alloc(e, vtype_of_mode(tmp.en_i.i_mode), ino, &tmp, &en);
 	if (r < 0)
@@ -118,6 +121,22 @@ ext_node_get(struct ext *e, ext2_ino_t ino, struct vnode *dvp, struct ext_node *
 		ext_vn(en)->v_parent = vn_ref(dvp); /* nobody else knows it yet */
 	*ret = (struct ext_node *)inotab_enter(&e->e_im, &en->en_in);
 	return 0;
+}
+
+int
+ext_node_get_orphan(struct ext *e, ext2_ino_t ino, struct ext_node **ret)
+{
+	struct ext_node tmp, *en;
+	int r = take_inode(e, &tmp, ino);
+
+	if (r == 0 &&
+	    (vtype_of_mode(tmp.en_i.i_mode) == 0 || tmp.en_i.i_flags & EXT4_EA_INODE_FL))
+		r = -EUCLEAN;
+	if (r == 0)
+		r = node_alloc(e, vtype_of_mode(tmp.en_i.i_mode), ino, &tmp, &en);
+	if (r == 0)
+		*ret = (struct ext_node *)inotab_enter(&e->e_im, &en->en_in);
+	return r;
 }
 
 int
@@ -140,6 +159,32 @@ ext_node_reload(struct ext *e, struct ext_node *en)
 	return 0;
 }
 
+/* m.  Is a number that the bitmap has as free another's?  What has never been written in the
+ * inode table may be anything, and so may what its checksum is wrong for: nobody has that. */
+static bool
+is_taken(struct ext *e, ext2_ino_t ino)
+{
+	ext2_filsys fs = e->e_fs;
+	struct imgnode *known = inotab_find(&e->e_im, ino);
+	dgrp_t g = ext2fs_group_of_ino(fs, ino);
+	uint32_t per = fs->super->s_inodes_per_group;
+	struct ext2_inode i;
+
+	if (known) {
+		vn_unref(&known->in_vn);
+		return true;
+	}
+	if (ino < EXT2_FIRST_INO(fs->super))
+		return true;
+	if (ext2fs_has_group_desc_csum(fs) &&
+	    (ext2fs_bg_flags_test(fs, g, EXT2_BG_INODE_UNINIT) ||
+		(ino - 1) % per >= per - ext2fs_bg_itable_unused(fs, g)))
+		return false;
+	if (ext2fs_read_inode(fs, ino, &i))
+		return false;
+	return i.i_links_count != 0 || (i.i_mode != 0 && i.i_dtime == 0);
+}
+
 /* m.  The bitmap's half of a new inode; what it is found by must be on the device before
  * anybody relies on it. */
 static int
@@ -158,6 +203,8 @@ take_number(struct ext *e, struct ext_node *dir, enum vtype type, ext2_ino_t *re
 	    ext2fs_new_inode(fs, ext_ino(dir), isdir ? S_IFDIR : S_IFREG, NULL, ret));
 	if (r < 0)
 		return r;
+	if (is_taken(e, *ret))
+		return ext_wrong(e);
 	g = ext2fs_group_of_ino(fs, *ret);
 	unused = ext2fs_bg_itable_unused(fs, g);
 	flags = ext2fs_bg_flags(fs, g);
@@ -247,6 +294,7 @@ ext_node_new(struct ext *e, struct ext_node *dir, const struct vmake *mk,
     const struct cred *cr, struct ext_node **ret)
 {
 	struct ext_node tmp, *en;
+	struct imgnode *known;
 	ext2_ino_t ino;
 	int r = take_number(e, dir, mk->vm_type, &ino);
 
@@ -261,7 +309,11 @@ ext_node_new(struct ext *e, struct ext_node *dir, const struct vmake *mk,
 		return r;
 	}
 	/* From here on dropping it frees the number. */
-	en = (struct ext_node *)inotab_enter(&e->e_im, &en->en_in);
+	known = inotab_enter(&e->e_im, &en->en_in);
+	if (known != &en->en_in) { /* en has gone */
+		vn_unref(&known->in_vn);
+		return ext_wrong(e);
+	}
 	ext_node_orphan(e, en);
 	r = write_new(e, en);
 	if (r < 0)
@@ -314,12 +366,15 @@ ext_node_free(struct ext *e, struct ext_node *en)
 		if (r == 0)
 			r = e1;
 	}
+	/* What could not be given back is left to e2fsck, with the number. */
+	if (r == -EUCLEAN)
+		e->e_failed = true;
 	i->i_links_count = 0;
 	i->i_size = i->i_size_high = 0;
 	i->i_dtime = (uint32_t)time(NULL);
 	e1 = ext_node_write(e, en);
 	/* A number whose inode may still be read as one in use is not given to another. */
-	if (e1 == 0)
+	if (e1 == 0 && r != -EUCLEAN)
 		ext2fs_inode_alloc_stats2(e->e_fs, ext_ino(en), -1, isdir);
 	return r < 0 ? r : e1;
 }

@@ -108,8 +108,7 @@ check_room(struct move *mv)
 		    (!ext_dir_empty(e, t) || atomic_load(&ext_vn(t)->v_nattach) > 0))
 			r = -ENOTEMPTY;
 	}
-	if (r == 0)
-		r = ext_have_room(e, 2, true);
+	/* A block that an entry needs is asked for with it, and that comes first. */
 	return r < 0 ? r : ext_will_change(e);
 }
 

@@ -81,6 +81,22 @@ fill_holes(struct ext *e, struct ext_node *en, uint64_t first, uint64_t end, boo
 	return r;
 }
 
+/* m.  The tree grows only by a hole within an extent, and only where its leaf is full. */
+static int
+room_for_hole(struct ext *e, struct ext_node *en, uint64_t first, uint64_t last)
+{
+	struct ext_run run;
+	int r;
+
+	if (first == 0)
+		return 0;
+	r = ext_map_find_locked(e, en, first - 1, &run);
+	if (r < 0 || run.r_kind == RUN_HOLE || run.r_len <= last - first + 2 ||
+	    ext_tree_has_room(e, en, first - 1, 1))
+		return r;
+	return ext_have_room(e, 0, true);
+}
+
 /* l.  The bytes become zeros; whole blocks go. */
 static int
 punch(struct ext *e, struct ext_node *en, uint64_t off, uint64_t end)
@@ -97,7 +113,7 @@ punch(struct ext *e, struct ext_node *en, uint64_t off, uint64_t end)
 	if (r < 0 || first == last)
 		return r;
 	AUTO_EXT(e);
-	r = ext_have_room(e, 0, true); /* a tree may grow by it */
+	r = room_for_hole(e, en, first, last - 1);
 	if (r == 0)
 		r = ext_punch(e, en, first, last - 1);
 	return r;

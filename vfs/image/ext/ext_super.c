@@ -125,39 +125,45 @@ bad:
 static void
 make_rdonly(struct fsmount *m, const char *why)
 {
+	size_t n = strlen(m->fm_why);
+
 	if (m->fm_rdonly)
 		return;
 	m->fm_rdonly = true;
-	say(m, "%s; mounted read-only", why);
+	snprintf(m->fm_why + n, sizeof(m->fm_why) - n, "%s%s; mounted read-only",
+	    n ? "; " : "", why);
 }
 
-/* Whether it may be written, as it was left. */
+/* Whether it may be written, as it was left; files that wait to be freed are no hindrance
+ * (ext_orphans). */
 static void
 check_state(struct fsmount *m, const struct ext2_super_block *sb)
 {
-	bool has_journal = sb->s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL;
-
-	if (has_journal && (sb->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER)) {
-		make_rdonly(m,
-		    "its journal was not replayed and what is in it is not seen: run "
-		    "e2fsck -fy IMAGE");
-		/* Worth saying to who only reads as well. */
-		if (!m->fm_why[0])
-			say(m, "its journal was not replayed and what is in it is not "
-			       "seen: run e2fsck -fy IMAGE");
-	} else if (sb->s_state & EXT2_ERROR_FS) {
+	if (sb->s_state & EXT2_ERROR_FS)
 		make_rdonly(m, "it is marked as having errors: run e2fsck -fy IMAGE");
-	} else if (!(sb->s_state & EXT2_VALID_FS)) {
+	else if (!(sb->s_state & EXT2_VALID_FS))
 		make_rdonly(m, "it was not unmounted cleanly: run e2fsck -fy IMAGE");
-	} else if (sb->s_last_orphan ||
-		   (sb->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT)) {
-		make_rdonly(
-		    m, "deleted files in it wait to be freed: run e2fsck -fy IMAGE");
-	}
+}
+
+/* Who reads does not get to see what is in the journal.  False: nothing is in it. */
+static bool
+check_journal(struct fsmount *m, const struct ext2_super_block *sb)
+{
+	size_t n = strlen(m->fm_why);
+
+	if (!(sb->s_feature_compat & EXT3_FEATURE_COMPAT_HAS_JOURNAL) ||
+	    !(sb->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER))
+		return false;
+	if (m->fm_rdonly)
+		snprintf(m->fm_why + n, sizeof(m->fm_why) - n,
+		    "%sits journal was not replayed and what is in it is not seen: run "
+		    "e2fsck -fy IMAGE",
+		    n ? "; " : "");
+	return true;
 }
 
 int
-ext_super_check(struct fsmount *m)
+ext_super_check(struct fsmount *m, bool *ret_recover)
 {
 	struct ext2_super_block sb;
 	uint32_t ro = EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT | RO_COMPAT_KNOWN;
@@ -184,7 +190,6 @@ ext_super_check(struct fsmount *m)
 	r = check_sizes(m, &sb);
 	if (r < 0)
 		return r;
-	check_state(m, &sb);
 	if (sb.s_feature_ro_compat & ~ro) {
 		name_features(ro_compat, sizeof(ro_compat) / sizeof(ro_compat[0]),
 		    sb.s_feature_ro_compat & ~ro, names, sizeof(names));
@@ -194,5 +199,8 @@ ext_super_check(struct fsmount *m)
 	}
 	if (sb.s_feature_incompat & EXT4_FEATURE_INCOMPAT_MMP)
 		make_rdonly(m, "it has features that cannot be written here: mmp");
+	*ret_recover = check_journal(m, &sb);
+	if (!*ret_recover)
+		check_state(m, &sb);
 	return 0;
 }
