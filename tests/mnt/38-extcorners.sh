@@ -103,12 +103,14 @@ killed()
 	for ((i = 1; i <= $2; i++)); do
 		up || return
 		rm -f "$M/e/new"
-		(yes 'what was deleted' | head -c 24M) >"$M/e/old"
+		yes 'what was deleted' | dd of="$M/e/old" bs=256k count=96 iflag=fullblock \
+		    conv=fsync status=none 2>/dev/null
 		rm "$M/e/old"
+		sync -f "$M/e"
 		truncate -s 20M "$M/e/new"
 		dd if=/dev/zero of="$M/e/new" bs=256k count=80 conv=notrunc 2>/dev/null &
 		pid=$!
-		sleep 0.0$((i * 2))
+		sleep 0.$i
 		kill -9 "${RF_PID[$M]}"
 		wait "${RF_PID[$M]}" $pid 2>/dev/null
 		unset "RF_PID[$M]"
@@ -121,8 +123,8 @@ killed()
 	done
 	same "killed, $1: nothing deleted is read" $found 0
 }
-image 40M mkfs.ext3 -b 1024 && killed ext3 4
-image 40M mkfs.ext4 -b 4096 -O bigalloc -C 16384 && killed bigalloc 4
+image 40M mkfs.ext3 -b 1024 && killed ext3 2
+image 40M mkfs.ext4 -b 4096 -O bigalloc -C 16384 && killed bigalloc 2
 
 ### A file whose blocks are the inode table's: it is not read, nor written, nor given back.
 image 16M mkfs.ext2 -b 1024 && up && {
