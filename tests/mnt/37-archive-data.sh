@@ -84,8 +84,19 @@ mkdir "$W/evil"
 	tar -rf "$A/evil.tar" --transform 's,^f,link/through,' f
 	tar -rf "$A/evil.tar" --transform 's,^f,f/below,' f
 )
+# What GNU tar makes of it is what is shown.
+mkdir "$W/over" "$W/over-by-tar"
+(
+	cd "$W/over" || exit 1
+	mkdir d1 && echo f >d1/f && ln -s d1 s
+	tar -cf "$A/over.tar" --no-recursion d1 s
+	tar -rf "$A/over.tar" --transform 's,^d1/f,s/f,' d1/f
+	rm s && mkdir s && echo g >s/g
+	tar -rf "$A/over.tar" --no-recursion s s/g
+	tar -C "$W/over-by-tar" -xf "$A/over.tar"
+)
 conf=""
-for f in cut.tar cut.tar.gz secret.zip evil.tar; do
+for f in cut.tar cut.tar.gz secret.zip evil.tar over.tar; do
 	conf="$conf
 [mount /$f]
 host = $A/$f
@@ -104,6 +115,10 @@ same "the later one replaces" "$(cat "$M/evil.tar/f")" second
 same "a directory replaces a file" "$(cat "$M/evil.tar/d/x")" in
 same "nothing leads out" "$(cd "$M/evil.tar" && find . | sort | tr '\n' ' ')" \
     ". ./abs ./abs/olute ./abs/olute/f ./d ./d/through ./d/x ./f ./link "
+same "a directory takes the place of a symlink to another, as GNU tar unpacks it" \
+    "$(cd "$M/over.tar" && find . | sort | tr '\n' ' ')" \
+    "$(cd "$W/over-by-tar" && find . | sort | tr '\n' ' ')"
+same "what is below it is in it" "$(cat "$M/over.tar/s/g")" g
 check "what is left out is counted" grep -q 'evil.tar: archive: 2 entries are left out' "$log"
 rf_umount "$M"
 for f in noise secret.7z; do

@@ -316,11 +316,10 @@ tree_enter(struct tree *t, uint32_t dir, const char *name, size_t len, uint32_t 
 
 		if (old == node)
 			return 0;
-		if (an_is(&t->t_nodes[old], S_IFDIR)) {
-			if (t->t_nodes[old].an_first)
-				return -EISDIR;
-			t->t_last_len = 0; /* it may be the one */
-		}
+		if (an_is(&t->t_nodes[old], S_IFDIR) && t->t_nodes[old].an_first)
+			return -EISDIR;
+		/* It may be on the way there, as a directory or as a symbolic link. */
+		t->t_last_len = 0;
 		count(t, dir, old, -1);
 		t->t_ents[e].ad_node = node;
 	}
