@@ -84,6 +84,28 @@ mkdir "$W/evil"
 	tar -rf "$A/evil.tar" --transform 's,^f,link/through,' f
 	tar -rf "$A/evil.tar" --transform 's,^f,f/below,' f
 )
+# Compressed, and no archive: though zeros at the beginning are an empty tar by themselves.
+truncate -s 1M "$W/blank" && gzip -c "$W/blank" >"$A/blank.gz"
+truncate -s 2M "$W/fs" && mke2fs -q -F -t ext4 "$W/fs" && zstd -q -c "$W/fs" >"$A/fs.zst"
+tar -czf "$A/empty.tar.gz" -T /dev/null
+head -c 1G /dev/zero | zstd -q -c >"$A/bomb.zst"
+conf=""
+for f in blank.gz fs.zst empty.tar.gz bomb.zst; do
+	conf="$conf
+[mount /$f]
+vfs = archive
+host = $A/$f
+"
+done
+rf_mount "$conf" "$M"
+at_most "MiB of memory after a file of 1 GiB has been measured" \
+    $(($(rss_kib "${RF_PID[$M]}") / 1024)) 64
+same "and it is as long" "$(stat -c %s "$M/bomb.zst/data")" 1073741824
+check "a compressed file of zeros" cmp "$M/blank.gz/data" "$W/blank"
+check "a compressed file system" cmp "$M/fs.zst/data" "$W/fs"
+same "a compressed tar of nothing" "$(ls -A "$M/empty.tar.gz")" ""
+rf_umount "$M"
+
 # What GNU tar makes of it is what is shown.
 mkdir "$W/over" "$W/over-by-tar"
 (
@@ -95,8 +117,15 @@ mkdir "$W/over" "$W/over-by-tar"
 	tar -rf "$A/over.tar" --no-recursion s s/g
 	tar -C "$W/over-by-tar" -xf "$A/over.tar"
 )
+python3 - "$A/mode.tar" <<'P'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as t:
+    f = tarfile.TarInfo("l")
+    f.type, f.mode, f.linkname = tarfile.SYMTYPE, 0o640, "to"
+    t.addfile(f)
+P
 conf=""
-for f in cut.tar cut.tar.gz secret.zip evil.tar over.tar; do
+for f in cut.tar cut.tar.gz secret.zip evil.tar over.tar mode.tar; do
 	conf="$conf
 [mount /$f]
 host = $A/$f
@@ -119,7 +148,9 @@ same "a directory takes the place of a symlink to another, as GNU tar unpacks it
     "$(cd "$M/over.tar" && find . | sort | tr '\n' ' ')" \
     "$(cd "$W/over-by-tar" && find . | sort | tr '\n' ' ')"
 same "what is below it is in it" "$(cat "$M/over.tar/s/g")" g
-check "what is left out is counted" grep -q 'evil.tar: archive: 2 entries are left out' "$log"
+check "what is left out is counted, and the first named" grep -qF \
+    'evil.tar: archive: 2 entries are left out, the first ../../up: it leads out' "$log"
+same "a symlink has no mode of its own" "$(stat -c %A "$M/mode.tar/l")" lrwxrwxrwx
 rf_umount "$M"
 for f in noise secret.7z; do
 	printf '[mount /x]\nvfs = archive\nhost = %s\n' "$A/$f" >"$W/bad.conf"

@@ -365,7 +365,7 @@ follow(struct tree *t, struct walk *w, uint32_t node)
 	if (++w->w_hops > MAX_HOPS)
 		return -ELOOP;
 	if (len + 1 + rest > 2 * PATH_MAX_LEN + 2)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	if (target[0] == '/')
 		w->w_dir = 0;
 	memcpy(to, target, len);
@@ -389,7 +389,7 @@ step(struct tree *t, struct walk *w, const char *name, size_t len, bool make)
 		return 0;
 	}
 	if (len > NAME_LEN_MAX)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	e = tree_find(t, w->w_dir, name, len);
 	if (e == UINT32_MAX)
 		return make ? make_dir(t, w->w_dir, name, len, &w->w_dir) : -ENOENT;
@@ -433,14 +433,14 @@ split(const char *path, size_t *ret_dirlen, const char **ret_name, size_t *ret_l
 	size_t len = strlen(path), dir = 0, at = 0, last = 0, last_len = 0;
 
 	if (len > PATH_MAX_LEN)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	while (at < len) {
 		size_t n = strcspn(path + at, "/");
 
 		if (n == 2 && path[at] == '.' && path[at + 1] == '.')
-			return -EINVAL;
+			return -EXDEV;
 		if (n > NAME_LEN_MAX)
-			return -EINVAL;
+			return -ENAMETOOLONG;
 		if (n && !(n == 1 && path[at] == '.')) {
 			dir = at;
 			last = at;
