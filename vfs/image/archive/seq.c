@@ -17,7 +17,7 @@
 
 #define CHUNK    (256u << 10)
 #define PER_SLAB 8u
-#define SLAB     ((size_t)CHUNK * PER_SLAB) /* a page of the large kind */
+#define SLAB     ((size_t)CHUNK * PER_SLAB)
 #define NCURSORS 4u
 #define MIN_KEPT 4u /* slabs, whatever others have: more than all cursors are at */
 
@@ -144,7 +144,8 @@ drop(struct seq *s, struct chunk *c)
 	put(s, c);
 }
 
-/* A slab more.  The first may be all there is need for: not as one large page. */
+/* A slab more.  The first may be more than there is need for; others are filled, which is
+ * cheaper all at once than page by page. */
 static bool
 add_slab(struct seq *s)
 {
@@ -152,13 +153,12 @@ add_slab(struct seq *s)
 
 	if (!sl)
 		return false;
-	sl->sl_data = s->s_slabs ? aligned_alloc(SLAB, SLAB) : malloc(SLAB);
-	if (!sl->sl_data) {
+	sl->sl_data = mmap(NULL, SLAB, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | (s->s_slabs ? MAP_POPULATE : 0), -1, 0);
+	if (sl->sl_data == MAP_FAILED) {
 		free(sl);
 		return false;
 	}
-	if (s->s_slabs)
-		(void)madvise(sl->sl_data, SLAB, MADV_HUGEPAGE);
 	sl->sl_next = s->s_slabs;
 	s->s_slabs = sl;
 	for (unsigned i = PER_SLAB; i-- > 0;) {
@@ -192,7 +192,7 @@ seq_free(struct seq *s)
 		struct slab *sl = s->s_slabs;
 
 		s->s_slabs = sl->sl_next;
-		free(sl->sl_data);
+		(void)munmap(sl->sl_data, SLAB);
 		free(sl);
 		all_slabs--;
 	}
