@@ -157,6 +157,35 @@ for f in noise secret.7z; do
 	check "$f is refused" sh -c "! timeout 20 '$RUMPFUSE' -f '$W/bad.conf' '$M' 2>'$W/.out'"
 done
 
+# More than the eleven octal digits of a header can say, and what is behind it.
+python3 - "$A/huge" <<'P'
+import sys, tarfile
+for name, form in ("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT):
+    with open(sys.argv[1] + "-" + name + ".tar", "wb") as out:
+        f = tarfile.TarInfo("huge")
+        f.size = (9 << 30) + 5
+        out.write(f.tobuf(form))
+        out.seek(9 << 30, 1)
+        out.write(b"LAST!".ljust(512, b"\0"))
+        f = tarfile.TarInfo("after")
+        f.size = 3
+        out.write(f.tobuf(form) + b"abc".ljust(1536, b"\0"))
+P
+conf=""
+for f in huge-gnu.tar huge-pax.tar; do
+	conf="$conf
+[mount /$f]
+host = $A/$f
+"
+done
+rf_mount "$conf" "$M"
+for f in huge-gnu.tar huge-pax.tar; do
+	same "$f: a file of 9 GiB" "$(stat -c %s "$M/$f/huge") $(tail -c 5 "$M/$f/huge")" \
+	    "9663676421 LAST!"
+	same "$f: the next" "$(cat "$M/$f/after")" abc
+done
+rf_umount "$M"
+
 # Many entries: what they cost.
 n=$((40000 / ${RF_SLOW:-1}))
 python3 - "$A/many.tar" $n <<'P'
