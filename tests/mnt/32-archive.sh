@@ -1,8 +1,8 @@
 #!/bin/bash
 # Archives made by their own tools, mounted as images: each tree is the one that it was made
 # of, attribute by attribute as far as the format can hold them; an iso9660 is also what the
-# kernel's driver shows.  Holes, hard links, names, sizes, random reads by several threads,
-# what is damaged or encrypted, images in images, and many entries.
+# kernel's driver shows.  Holes, hard links, devices, times, names and sizes.  Their data, and
+# archives that are damaged, are in 37-archive-data.
 LIMIT=240
 . "$(dirname "$0")/lib.sh"
 export UKFS_MODULES=${UKFS_MODULES:-$(dirname "$RUMPFUSE")}

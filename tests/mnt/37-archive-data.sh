@@ -84,8 +84,48 @@ mkdir "$W/evil"
 	tar -rf "$A/evil.tar" --transform 's,^f,link/through,' f
 	tar -rf "$A/evil.tar" --transform 's,^f,f/below,' f
 )
+# Compressed, and no archive: though zeros at the beginning are an empty tar by themselves.
+truncate -s 1M "$W/blank" && gzip -c "$W/blank" >"$A/blank.gz"
+truncate -s 2M "$W/fs" && mke2fs -q -F -t ext4 "$W/fs" && zstd -q -c "$W/fs" >"$A/fs.zst"
+tar -czf "$A/empty.tar.gz" -T /dev/null
+head -c 1G /dev/zero | zstd -q -c >"$A/bomb.zst"
 conf=""
-for f in cut.tar cut.tar.gz secret.zip evil.tar; do
+for f in blank.gz fs.zst empty.tar.gz bomb.zst; do
+	conf="$conf
+[mount /$f]
+vfs = archive
+host = $A/$f
+"
+done
+rf_mount "$conf" "$M"
+at_most "MiB of memory after a file of 1 GiB has been measured" \
+    $(($(rss_kib "${RF_PID[$M]}") / 1024)) 64
+same "and it is as long" "$(stat -c %s "$M/bomb.zst/data")" 1073741824
+check "a compressed file of zeros" cmp "$M/blank.gz/data" "$W/blank"
+check "a compressed file system" cmp "$M/fs.zst/data" "$W/fs"
+same "a compressed tar of nothing" "$(ls -A "$M/empty.tar.gz")" ""
+rf_umount "$M"
+
+# What GNU tar makes of it is what is shown.
+mkdir "$W/over" "$W/over-by-tar"
+(
+	cd "$W/over" || exit 1
+	mkdir d1 && echo f >d1/f && ln -s d1 s
+	tar -cf "$A/over.tar" --no-recursion d1 s
+	tar -rf "$A/over.tar" --transform 's,^d1/f,s/f,' d1/f
+	rm s && mkdir s && echo g >s/g
+	tar -rf "$A/over.tar" --no-recursion s s/g
+	tar -C "$W/over-by-tar" -xf "$A/over.tar"
+)
+python3 - "$A/mode.tar" <<'P'
+import sys, tarfile
+with tarfile.open(sys.argv[1], "w") as t:
+    f = tarfile.TarInfo("l")
+    f.type, f.mode, f.linkname = tarfile.SYMTYPE, 0o640, "to"
+    t.addfile(f)
+P
+conf=""
+for f in cut.tar cut.tar.gz secret.zip evil.tar over.tar mode.tar; do
 	conf="$conf
 [mount /$f]
 host = $A/$f
@@ -104,12 +144,47 @@ same "the later one replaces" "$(cat "$M/evil.tar/f")" second
 same "a directory replaces a file" "$(cat "$M/evil.tar/d/x")" in
 same "nothing leads out" "$(cd "$M/evil.tar" && find . | sort | tr '\n' ' ')" \
     ". ./abs ./abs/olute ./abs/olute/f ./d ./d/through ./d/x ./f ./link "
-check "what is left out is counted" grep -q 'evil.tar: archive: 2 entries are left out' "$log"
+same "a directory takes the place of a symlink to another, as GNU tar unpacks it" \
+    "$(cd "$M/over.tar" && find . | sort | tr '\n' ' ')" \
+    "$(cd "$W/over-by-tar" && find . | sort | tr '\n' ' ')"
+same "what is below it is in it" "$(cat "$M/over.tar/s/g")" g
+check "what is left out is counted, and the first named" grep -qF \
+    'evil.tar: archive: 2 entries are left out, the first ../../up: it leads out' "$log"
+same "a symlink has no mode of its own" "$(stat -c %A "$M/mode.tar/l")" lrwxrwxrwx
 rf_umount "$M"
 for f in noise secret.7z; do
 	printf '[mount /x]\nvfs = archive\nhost = %s\n' "$A/$f" >"$W/bad.conf"
 	check "$f is refused" sh -c "! timeout 20 '$RUMPFUSE' -f '$W/bad.conf' '$M' 2>'$W/.out'"
 done
+
+# More than the eleven octal digits of a header can say, and what is behind it.
+python3 - "$A/huge" <<'P'
+import sys, tarfile
+for name, form in ("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT):
+    with open(sys.argv[1] + "-" + name + ".tar", "wb") as out:
+        f = tarfile.TarInfo("huge")
+        f.size = (9 << 30) + 5
+        out.write(f.tobuf(form))
+        out.seek(9 << 30, 1)
+        out.write(b"LAST!".ljust(512, b"\0"))
+        f = tarfile.TarInfo("after")
+        f.size = 3
+        out.write(f.tobuf(form) + b"abc".ljust(1536, b"\0"))
+P
+conf=""
+for f in huge-gnu.tar huge-pax.tar; do
+	conf="$conf
+[mount /$f]
+host = $A/$f
+"
+done
+rf_mount "$conf" "$M"
+for f in huge-gnu.tar huge-pax.tar; do
+	same "$f: a file of 9 GiB" "$(stat -c %s "$M/$f/huge") $(tail -c 5 "$M/$f/huge")" \
+	    "9663676421 LAST!"
+	same "$f: the next" "$(cat "$M/$f/after")" abc
+done
+rf_umount "$M"
 
 # Many entries: what they cost.
 n=$((40000 / ${RF_SLOW:-1}))

@@ -61,6 +61,9 @@ struct feed_ops {
 /* budget: bytes of cache.  NULL without memory. */
 struct seq *seq_new(const struct feed_ops *ops, void *src, uint64_t budget);
 void seq_free(struct seq *s);
+/* All together may have so many bytes of cache, or more if that has been said before; beyond
+ * that each makes do with what it has, and a little. */
+void seq_allow(uint64_t budget);
 /* The len bytes at off, or fewer where the bytes end.  -errno if the first of them cannot be
  * had. */
 ssize_t seq_read(struct seq *s, void *buf, size_t len, uint64_t off);
@@ -195,7 +198,8 @@ int tree_text(struct tree *t, const char *s, size_t len, uint32_t *ret);
 int tree_sparse(struct tree *t, uint64_t off, uint64_t len, uint64_t pos);
 int tree_xattr_bytes(struct tree *t, const void *p, size_t len);
 /* Where a path lies: its directory, made if it is missing, and its last name (in path's
- * bytes; *ret_len 0: it is the root).  -EINVAL: it has a "..", or is too long.  -ENOTDIR. */
+ * bytes; *ret_len 0: it is the root).  -EXDEV: it has a "..".  -ENAMETOOLONG, -ENOTDIR,
+ * -ELOOP. */
 int tree_place(struct tree *t, const char *path, uint32_t *ret_dir, const char **ret_name,
     size_t *ret_len);
 /* Gives node a name; what has it already goes, as when tar unpacks.  -EISDIR: a directory
@@ -255,6 +259,8 @@ ar_of(const struct vnode *vp)
 
 /* Builds the tree from ar_st.  0, with what there is to say of it in why; or -errno. */
 int ar_index(struct ar *ar, char *why, size_t why_len);
+/* The tree of what decompresses to no archive: "data" (raw.c).  As ar_index(). */
+int ar_raw(struct ar *ar, char *why, size_t why_len);
 /* Is the device compressed as a whole?  1, 0, -errno. */
 int ar_compressed(struct device *d);
 

@@ -14,6 +14,7 @@
 /* A hard link to what comes later. */
 struct wait {
 	char *wt_path, *wt_target;
+	int wt_err;
 };
 
 struct index {
@@ -26,6 +27,7 @@ struct index {
 	uint64_t ix_fed;  /* bytes of units */
 	int64_t ix_mtime; /* the newest */
 	uint32_t ix_headers, ix_refused, ix_secret, ix_lost, ix_unknown;
+	char ix_first[160]; /* the first that was refused, and why */
 	struct wait *ix_waits;
 	uint32_t ix_nwaits;
 };
@@ -49,6 +51,28 @@ static bool
 is_fatal(int r)
 {
 	return r == -ENOMEM || r == -ENOSPC;
+}
+
+/* path may be NULL. */
+static void
+refuse(struct index *ix, const char *path, int err)
+{
+	const char *why = err == -EXDEV          ? "it leads out"
+	                  : err == -EISDIR       ? "it has the name of a directory"
+	                  : err == -ENOTDIR      ? "it is below a file"
+	                  : err == -ELOOP        ? "it is behind a loop of links"
+	                  : err == -ENAMETOOLONG ? "its name is too long"
+	                  : err == -ENOENT       ? "what it is a link to is missing"
+	                                         : "it is not a file of any type";
+	char *p = ix->ix_first;
+
+	if (ix->ix_refused++)
+		return;
+	snprintf(p, sizeof(ix->ix_first), "%.100s: %s",
+	    path ? path : "one without a name", why);
+	for (; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
 }
 
 /* Where data are. */
@@ -310,8 +334,11 @@ set_attributes(struct index *ix, struct archive_entry *e, uint32_t node, uint32_
 	an->an_uid = has_owners(ix) ? to_id(archive_entry_uid(e)) : ix->ix_ar->ar_uid;
 	an->an_gid = has_owners(ix) ? to_id(archive_entry_gid(e)) : ix->ix_ar->ar_gid;
 	an->an_made = 0;
+	/* Those of a symbolic link mean nothing, and the kernel shows this one. */
+	if (S_ISLNK(mode))
+		mode = S_IFLNK | 0777;
 	/* What the kernel's driver shows where the image has no modes. */
-	if (ix->ix_plain)
+	else if (ix->ix_plain)
 		mode = (mode & S_IFMT) | 0555;
 	r = set_times(ix, e, node);
 	if (r == 0)
@@ -504,7 +531,8 @@ add_waits(struct index *ix)
 			struct wait w = ix->ix_waits[j];
 			uint32_t node;
 
-			if (add_link(ix, w.wt_path, w.wt_target, &node) < 0) {
+			w.wt_err = add_link(ix, w.wt_path, w.wt_target, &node);
+			if (w.wt_err < 0) {
 				ix->ix_waits[left++] = w;
 				continue;
 			}
@@ -514,8 +542,8 @@ add_waits(struct index *ix)
 		if (left == before)
 			break;
 	}
-	ix->ix_refused += left;
 	for (uint32_t j = 0; j < left; j++) {
+		refuse(ix, ix->ix_waits[j].wt_path, ix->ix_waits[j].wt_err);
 		free(ix->ix_waits[j].wt_path);
 		free(ix->ix_waits[j].wt_target);
 	}
@@ -547,42 +575,10 @@ add_all(struct index *ix)
 		r = add(ix, e);
 		if (is_fatal(r))
 			return r;
-		ix->ix_refused += r < 0;
+		if (r < 0)
+			refuse(ix, archive_entry_pathname(e), r);
 	}
 	return r;
-}
-
-/* A compressed stream that is no archive: one file. */
-static int
-add_raw(struct ar *ar, char *why, size_t len)
-{
-	struct tree *t = &ar->ar_tree;
-	uint8_t *buf = malloc(LA_BUF);
-	uint64_t size = 0;
-	uint32_t node;
-	ssize_t n = 0;
-	int r;
-
-	if (!buf)
-		return -ENOMEM;
-	while (size < ar->ar_limit &&
-	       (n = seq_read(ar->ar_st.st_seq, buf, LA_BUF, size)) > 0)
-		size += (uint64_t)n;
-	free(buf);
-	if (n > 0)
-		return -EFBIG;
-	if (size == 0)
-		return n < 0 ? (int)n : -EUCLEAN;
-	if (n < 0)
-		snprintf(why, len, "damaged after %llu bytes", (unsigned long long)size);
-	r = tree_node(t, S_IFREG | 0444, &node);
-	if (r < 0)
-		return r;
-	t->t_nodes[node].an_uid = t->t_uid;
-	t->t_nodes[node].an_gid = t->t_gid;
-	t->t_nodes[node].an_size = size;
-	t->t_nodes[node].an_kind = DK_DIRECT;
-	return tree_enter(t, 0, "data", 4, node);
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -614,7 +610,8 @@ say_all(struct index *ix, int r, char *why, size_t len)
 	if (ix->ix_lost)
 		say(why, len, "the data of %u files are not to be found", ix->ix_lost);
 	if (ix->ix_refused)
-		say(why, len, "%u entries are left out", ix->ix_refused);
+		say(why, len, "%u entries are left out, the first %s", ix->ix_refused,
+		    ix->ix_first);
 	if (ix->ix_unknown)
 		say(why, len, "%u attributes are left out", ix->ix_unknown);
 }
@@ -647,6 +644,9 @@ index_with(struct index *ix, char *why, size_t len)
 		return r;
 	}
 	add_waits(ix);
+	/* Zeros are the end of a tar: an image of a disk may begin with some. */
+	if (r == 0 && ix->ix_headers == 0 && ix->ix_ar->ar_st.st_seq)
+		return ar_raw(ix->ix_ar, why, len);
 	date_made(ix);
 	say_all(ix, r, why, len);
 	tree_settle(ix->ix_t);
@@ -673,7 +673,7 @@ ar_index(struct ar *ar, char *why, size_t why_len)
 		r = index_with(&ix, why, why_len);
 		la_close(&ix.ix_la);
 	} else if (r == -EUCLEAN && ar->ar_st.st_seq) {
-		r = add_raw(ar, why, why_len);
+		r = ar_raw(ar, why, why_len);
 	} else {
 		snprintf(why, why_len, "%s", text);
 	}

@@ -1,7 +1,8 @@
 /*
  * Mounting an archive (archive_private.h).
  *
- * Options: cache=BYTES, what is kept of decompressed data (an eighth of the memory);
+ * Options: cache=BYTES, what is kept of decompressed data (a sixteenth of the memory,
+ * 512 MiB at most; all mounts together: an eighth, 1 GiB at most, or what one was given);
  * entries=N, how many files and names there may be (4 million); limit=BYTES, how much may be
  * decompressed for the index (64 GiB, or 1100 times the size of the device, which is more
  * than gzip can do); rar, to read rar, and lha, whose decoders have had many errors in
@@ -20,13 +21,13 @@
 #define MIN_LIMIT       (64ull << 30)
 #define MAX_RATIO       1100u
 #define MIN_BUDGET      (8ull << 20)
-#define MAX_BUDGET      (8ull << 30)
+#define MAX_BUDGET      (512ull << 20)
 
 static uint64_t
 default_budget(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-	uint64_t b = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 8 : 0;
+	uint64_t b = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size / 16 : 0;
 
 	return b < MIN_BUDGET ? MIN_BUDGET : b > MAX_BUDGET ? MAX_BUDGET : b;
 }
@@ -151,6 +152,8 @@ ar_mount(struct fsmount *m, struct vnode **ret_root)
 
 	if (r < 0)
 		return r;
+	seq_allow(2 * default_budget());
+	seq_allow(o.cache);
 	if (o.limit == 0)
 		o.limit = default_limit(device_size(m->fm_dev));
 	ar = calloc(1, sizeof(*ar));

@@ -11,21 +11,34 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "vfs/image/archive/archive_private.h"
 
 #define CHUNK    (256u << 10)
+#define PER_SLAB 8u
+#define SLAB     ((size_t)CHUNK * PER_SLAB)
 #define NCURSORS 4u
-#define MIN_KEPT 32u /* chunks: more than all cursors are at */
+#define MIN_KEPT 4u /* slabs, whatever others have: more than all cursors are at */
 
 struct chunk {
 	uint64_t c_no;
 	uint32_t c_from, c_to; /* m: which bytes it has */
 	uint32_t c_ref;        /* m: the table's, and those who copy */
-	struct chunk *c_hnext; /* m */
+	struct chunk *c_hnext; /* m; or of the seq's that are free */
 	struct chunk *c_prev, *c_next;
-	uint8_t c_data[];
+	uint8_t *c_data; /* c */
 };
+
+/* Memory comes in slabs, which a seq keeps: what it drops it fills again. */
+struct slab {
+	struct slab *sl_next;
+	uint8_t *sl_data;
+	struct chunk sl_chunks[PER_SLAB];
+};
+
+/* Slabs of all there are, and how many these may be. */
+static _Atomic uint64_t all_slabs, all_max;
 
 struct cursor {
 	struct feed *cu_feed; /* b */
@@ -41,7 +54,10 @@ struct seq {
 	pthread_cond_t s_moved; /* a cursor is further, or free */
 	struct chunk **s_hash;  /* m */
 	uint32_t s_nhash;       /* c: a power of two */
-	uint32_t s_nchunks, s_max;
+	struct slab *s_slabs;   /* m */
+	struct chunk *s_free;   /* m */
+	uint32_t s_nslabs;      /* m */
+	uint32_t s_max;         /* c: slabs */
 	struct cursor s_cursors[NCURSORS];
 	uint64_t s_clock;   /* m */
 	uint64_t s_end;     /* m: no byte from here on … */
@@ -53,12 +69,12 @@ struct seq *
 seq_new(const struct feed_ops *ops, void *src, uint64_t budget)
 {
 	struct seq *s = calloc(1, sizeof(*s));
-	uint64_t max = budget / CHUNK;
+	uint64_t max = budget / SLAB;
 
 	if (!s)
 		return NULL;
-	s->s_max = max < MIN_KEPT ? MIN_KEPT : max > 1u << 24 ? 1u << 24 : (uint32_t)max;
-	for (s->s_nhash = 64; s->s_nhash < s->s_max && s->s_nhash < 1u << 16;)
+	s->s_max = max < MIN_KEPT ? MIN_KEPT : max > 1u << 21 ? 1u << 21 : (uint32_t)max;
+	for (s->s_nhash = 64; s->s_nhash / PER_SLAB < s->s_max && s->s_nhash < 1u << 16;)
 		s->s_nhash *= 2;
 	s->s_hash = calloc(s->s_nhash, sizeof(struct chunk *));
 	if (!s->s_hash) {
@@ -107,10 +123,12 @@ lru_front(struct seq *s, struct chunk *c)
 }
 
 static void
-put(struct chunk *c)
+put(struct seq *s, struct chunk *c)
 {
-	if (--c->c_ref == 0)
-		free(c);
+	if (--c->c_ref == 0) {
+		c->c_hnext = s->s_free;
+		s->s_free = c;
+	}
 }
 
 /* Out of the table. */
@@ -123,8 +141,43 @@ drop(struct seq *s, struct chunk *c)
 		p = &(*p)->c_hnext;
 	*p = c->c_hnext;
 	lru_out(c);
-	s->s_nchunks--;
-	put(c);
+	put(s, c);
+}
+
+/* A slab more.  The first may be more than there is need for; others are filled, which is
+ * cheaper all at once than page by page. */
+static bool
+add_slab(struct seq *s)
+{
+	struct slab *sl = calloc(1, sizeof(*sl));
+
+	if (!sl)
+		return false;
+	sl->sl_data = mmap(NULL, SLAB, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | (s->s_slabs ? MAP_POPULATE : 0), -1, 0);
+	if (sl->sl_data == MAP_FAILED) {
+		free(sl);
+		return false;
+	}
+	sl->sl_next = s->s_slabs;
+	s->s_slabs = sl;
+	for (unsigned i = PER_SLAB; i-- > 0;) {
+		sl->sl_chunks[i].c_data = sl->sl_data + (size_t)i * CHUNK;
+		sl->sl_chunks[i].c_hnext = s->s_free;
+		s->s_free = &sl->sl_chunks[i];
+	}
+	s->s_nslabs++;
+	all_slabs++;
+	return true;
+}
+
+void
+seq_allow(uint64_t budget)
+{
+	uint64_t max = budget / SLAB, old = all_max;
+
+	while (old < max && !atomic_compare_exchange_weak(&all_max, &old, max))
+		;
 }
 
 void
@@ -135,8 +188,14 @@ seq_free(struct seq *s)
 	for (unsigned i = 0; i < NCURSORS; i++)
 		if (s->s_cursors[i].cu_feed)
 			s->s_ops->end(s->s_cursors[i].cu_feed);
-	while (s->s_lru.c_next != &s->s_lru)
-		drop(s, s->s_lru.c_next);
+	while (s->s_slabs) {
+		struct slab *sl = s->s_slabs;
+
+		s->s_slabs = sl->sl_next;
+		(void)munmap(sl->sl_data, SLAB);
+		free(sl);
+		all_slabs--;
+	}
 	pthread_cond_destroy(&s->s_moved);
 	pthread_mutex_destroy(&s->s_mtx);
 	free(s->s_hash);
@@ -146,19 +205,25 @@ seq_free(struct seq *s)
 static struct chunk *
 make(struct seq *s, uint64_t no)
 {
-	struct chunk *c = malloc(sizeof(*c) + CHUNK), **p = slot_of(s, no);
+	struct chunk *c, **p;
 
-	if (!c)
-		return NULL;
-	while (s->s_nchunks >= s->s_max)
+	if (!s->s_free && s->s_nslabs < s->s_max &&
+	    (s->s_nslabs < MIN_KEPT || all_slabs < all_max))
+		(void)add_slab(s);
+	/* One that is dropped may be in somebody's hands still. */
+	while (!s->s_free && s->s_lru.c_prev != &s->s_lru)
 		drop(s, s->s_lru.c_prev);
+	if (!s->s_free && !add_slab(s))
+		return NULL;
+	c = s->s_free;
+	s->s_free = c->c_hnext;
+	p = slot_of(s, no);
 	c->c_no = no;
 	c->c_from = c->c_to = 0;
 	c->c_ref = 1;
 	c->c_hnext = *p;
 	*p = c;
 	lru_front(s, c);
-	s->s_nchunks++;
 	return c;
 }
 
@@ -354,7 +419,7 @@ seq_read(struct seq *s, void *buf, size_t len, uint64_t off)
 			pthread_mutex_unlock(&s->s_mtx);
 			memcpy((char *)buf + done, c->c_data + in, n);
 			pthread_mutex_lock(&s->s_mtx);
-			put(c);
+			put(s, c);
 			done += n;
 		} else {
 			r = run(s, at, off + len);

@@ -316,11 +316,10 @@ tree_enter(struct tree *t, uint32_t dir, const char *name, size_t len, uint32_t 
 
 		if (old == node)
 			return 0;
-		if (an_is(&t->t_nodes[old], S_IFDIR)) {
-			if (t->t_nodes[old].an_first)
-				return -EISDIR;
-			t->t_last_len = 0; /* it may be the one */
-		}
+		if (an_is(&t->t_nodes[old], S_IFDIR) && t->t_nodes[old].an_first)
+			return -EISDIR;
+		/* It may be on the way there, as a directory or as a symbolic link. */
+		t->t_last_len = 0;
 		count(t, dir, old, -1);
 		t->t_ents[e].ad_node = node;
 	}
@@ -366,7 +365,7 @@ follow(struct tree *t, struct walk *w, uint32_t node)
 	if (++w->w_hops > MAX_HOPS)
 		return -ELOOP;
 	if (len + 1 + rest > 2 * PATH_MAX_LEN + 2)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	if (target[0] == '/')
 		w->w_dir = 0;
 	memcpy(to, target, len);
@@ -390,7 +389,7 @@ step(struct tree *t, struct walk *w, const char *name, size_t len, bool make)
 		return 0;
 	}
 	if (len > NAME_LEN_MAX)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	e = tree_find(t, w->w_dir, name, len);
 	if (e == UINT32_MAX)
 		return make ? make_dir(t, w->w_dir, name, len, &w->w_dir) : -ENOENT;
@@ -434,14 +433,14 @@ split(const char *path, size_t *ret_dirlen, const char **ret_name, size_t *ret_l
 	size_t len = strlen(path), dir = 0, at = 0, last = 0, last_len = 0;
 
 	if (len > PATH_MAX_LEN)
-		return -EINVAL;
+		return -ENAMETOOLONG;
 	while (at < len) {
 		size_t n = strcspn(path + at, "/");
 
 		if (n == 2 && path[at] == '.' && path[at + 1] == '.')
-			return -EINVAL;
+			return -EXDEV;
 		if (n > NAME_LEN_MAX)
-			return -EINVAL;
+			return -ENAMETOOLONG;
 		if (n && !(n == 1 && path[at] == '.')) {
 			dir = at;
 			last = at;
