@@ -7,7 +7,7 @@
  * shared by its readers, and a map of where its blocks are (en_map); a read takes the mutex
  * only where the map does not know.  The device is called under either; both rank above it.
  *
- *	en_lock  before  e_mtx  before  en_map_mtx
+ *	e_use  before  en_lock  before  e_mtx  before  en_map_mtx
  *
  * e_mtx is recursive, because a vnode that is dropped under it may be the last of a deleted
  * file, and frees its blocks.
@@ -45,6 +45,7 @@ struct ext_zone {
 struct ext {
 	struct imgmount e_im;      /* first */
 	pthread_mutex_t e_mtx;     /* plain: the device is called under it */
+	pthread_rwlock_t e_use;    /* plain: who changes contents; unmounting alone */
 	ext2_filsys e_fs;          /* c: the pointer */
 	struct ext_cache *e_cache; /* m */
 	uint32_t e_bs, e_bits;     /* c: bytes of a block, and their logarithm */
@@ -177,6 +178,22 @@ ext_lock(struct ext *e)
 }
 #define AUTO_EXT(e) \
 	struct ext *locked_ __attribute__((cleanup(ext_unlock_p), unused)) = ext_lock(e)
+
+/* Around a change that lets go of the mutex between its parts: the image is not marked clean
+ * in the midst of it.  The first part asks ext_will_change(). */
+static inline void
+ext_unuse_p(struct ext **e)
+{
+	pthread_rwlock_unlock(&(*e)->e_use);
+}
+static inline struct ext *
+ext_use(struct ext *e)
+{
+	pthread_rwlock_rdlock(&e->e_use);
+	return e;
+}
+#define AUTO_USE(e) \
+	struct ext *used_ __attribute__((cleanup(ext_unuse_p), unused)) = ext_use(e)
 
 extern const struct vops ext_vops;
 

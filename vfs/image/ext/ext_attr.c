@@ -217,6 +217,7 @@ ext_setattr(
 	bool sized = vs->vs_valid & VS_SIZE;
 	int r;
 
+	AUTO_USE(e);
 	if (sized)
 		pthread_rwlock_wrlock(&en->en_lock);
 	pthread_mutex_lock(&e->e_mtx);

@@ -377,6 +377,7 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 	if (!u->uio_append && f && (f->f_flags & O_APPEND) &&
 	    (en->en_i.i_flags & EXT2_APPEND_FL))
 		return -EPERM;
+	AUTO_USE(e);
 	pthread_rwlock_wrlock(&en->en_lock);
 	r = prepare_write(e, en, u);
 	if (r == 0)

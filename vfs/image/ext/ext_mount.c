@@ -150,11 +150,14 @@ ext_unmount(struct vnode *root)
 	struct ext *e = ext_of(root);
 	int r = 0;
 
+	/* A file may have been opened just now; its writes are before this, or -EIO. */
+	pthread_rwlock_wrlock(&e->e_use);
 	pthread_mutex_lock(&e->e_mtx);
 	if (e->e_dirty && !atomic_load(&e->e_dead))
 		r = leave_clean(e);
 	atomic_store(&e->e_dead, true);
 	pthread_mutex_unlock(&e->e_mtx);
+	pthread_rwlock_unlock(&e->e_use);
 	return r;
 }
 
@@ -233,6 +236,7 @@ ext_free(struct ext *e)
 	free(e->e_dbuf);
 	free(e->e_bbuf);
 	free(e->e_zero);
+	pthread_rwlock_destroy(&e->e_use);
 	pthread_mutex_destroy(&e->e_mtx);
 	pthread_mutex_destroy(&e->e_buf_mtx);
 }
@@ -302,6 +306,7 @@ open_fs(struct ext *e, struct fsmount *m)
 static int
 start(struct ext *e, struct fsmount *m, bool recover)
 {
+	pthread_rwlockattr_t ra;
 	pthread_mutexattr_t ma;
 	int r;
 
@@ -309,6 +314,10 @@ start(struct ext *e, struct fsmount *m, bool recover)
 	pthread_mutexattr_settype(&ma, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&e->e_mtx, &ma);
 	pthread_mutexattr_destroy(&ma);
+	pthread_rwlockattr_init(&ra);
+	pthread_rwlockattr_setkind_np(&ra, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&e->e_use, &ra);
+	pthread_rwlockattr_destroy(&ra);
 	pthread_mutex_init(&e->e_buf_mtx, NULL);
 	e->e_im.im_dev = m->fm_dev;
 	r = recover && !m->fm_rdonly ? ext_recover(e, m) : 0;

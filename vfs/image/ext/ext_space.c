@@ -171,6 +171,7 @@ ext_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t
 	if ((what != 0 && what != FALLOC_FL_PUNCH_HOLE && what != FALLOC_FL_ZERO_RANGE) ||
 	    (what == FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)))
 		return -EOPNOTSUPP;
+	AUTO_USE(e);
 	pthread_rwlock_wrlock(&en->en_lock);
 	pthread_mutex_lock(&e->e_mtx);
 	r = ext_may_fallocate(en, mode);
