@@ -88,7 +88,7 @@ mkdir "$W/evil"
 truncate -s 1M "$W/blank" && gzip -c "$W/blank" >"$A/blank.gz"
 truncate -s 2M "$W/fs" && mke2fs -q -F -t ext4 "$W/fs" && zstd -q -c "$W/fs" >"$A/fs.zst"
 tar -czf "$A/empty.tar.gz" -T /dev/null
-head -c 1G /dev/zero | zstd -q -c >"$A/bomb.zst"
+yes | head -c 1G | zstd -q -c >"$A/bomb.zst"
 conf=""
 for f in blank.gz fs.zst empty.tar.gz bomb.zst; do
 	conf="$conf
