@@ -206,6 +206,8 @@ refused "what there is no module for" "it is swap, for which there is no module"
 refused "a partition that is not there" "partition" "host = garbage" "partition = 7"
 refused "a range beyond the end" "text" "vfs = lines" "host = text" "begin = 1M"
 refused "options that the type has not" 'option "colour"' "vfs = rumpfs" "options = colour=red"
+refused "options of a type without any" "lines has no options" "vfs = lines" "host = text" \
+    "options = colour=red"
 for t in ext archive squashfs; do
 	has $t || continue
 	for f in empty garbage zeros; do
@@ -373,7 +375,8 @@ fi
 fsck()
 {
 	check "$1: e2fsck" e2fsck -fn "$W/e.img"
-	refuse "$1: no recovery" 'XXX' sh -c "dumpe2fs -h $W/e.img 2>&1 | grep needs_recovery || echo XXX; false"
+	check "$1: its features can be read" sh -c "dumpe2fs -h $W/e.img >'$W/features' 2>&1"
+	check "$1: no recovery" sh -c "grep -q 'features:' '$W/features' && ! grep needs_recovery '$W/features'"
 }
 if has ext; then
 	mkfs.ext4 -q -F -d "$T" "$W/e.img" 64m 2>/dev/null

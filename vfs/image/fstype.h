@@ -52,8 +52,9 @@ struct fsprobe {
 };
 
 enum {
-	FT_NODEV = 1 << 0,  /* lies on no device */
-	FT_RDONLY = 1 << 1, /* never writes */
+	FT_NODEV = 1 << 0,   /* lies on no device */
+	FT_RDONLY = 1 << 1,  /* never writes */
+	FT_OPTIONS = 1 << 2, /* reads fm_options; else nobody is given any */
 };
 
 struct fstype {

@@ -88,7 +88,7 @@ rumpfs_type_unmount(struct vnode *root)
 
 struct fstype rumpfs_fstype = {
     .ft_abi = FSTYPE_ABI,
-    .ft_flags = FT_NODEV,
+    .ft_flags = FT_NODEV | FT_OPTIONS,
     .ft_name = "rumpfs",
     .ft_title = "a tree in memory",
     .ft_mount = rumpfs_type_mount,

@@ -249,7 +249,13 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	    .fm_gid = s->is_gid,
 	    .fm_rdonly = im->im_rdonly || im->im_check,
 	};
-	int r = im->im_type->ft_mount(&m, &im->im_root);
+	int r;
+
+	if (m.fm_options[0] && !(im->im_type->ft_flags & FT_OPTIONS)) {
+		say(why, s, "%s has no options", im->im_type->ft_name);
+		return -EINVAL;
+	}
+	r = im->im_type->ft_mount(&m, &im->im_root);
 
 	if (r < 0) {
 		say(why, s, "%s: %s", im->im_type->ft_name,

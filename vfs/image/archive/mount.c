@@ -208,7 +208,7 @@ ar_probe(const struct fsprobe *p)
 
 struct fstype ukfs_fstype = {
     .ft_abi = FSTYPE_ABI,
-    .ft_flags = FT_RDONLY,
+    .ft_flags = FT_RDONLY | FT_OPTIONS,
     .ft_name = "archive",
     .ft_title = "tar, cpio, zip, 7z, iso9660 and others, compressed or not",
     .ft_probe = ar_probe,

@@ -267,7 +267,7 @@ const struct vops sq_vops = {
 
 struct fstype ukfs_fstype = {
     .ft_abi = FSTYPE_ABI,
-    .ft_flags = FT_RDONLY,
+    .ft_flags = FT_RDONLY | FT_OPTIONS,
     .ft_name = "squashfs",
     .ft_title = "squashfs 4.0",
     .ft_probe = sq_probe,

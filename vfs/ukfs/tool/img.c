@@ -17,67 +17,6 @@ static char *cwd;
 /* The handle's current directory is another one. */
 static bool strayed;
 
-/*
- * Directories that are held open because the next paths are likely to be in them, too: the
- * library keeps nothing that nobody uses, and a file system may have to read a directory from
- * its beginning to find a name in it.  One that is held holds all those above it.
- */
-#define HOLDS 4u
-
-static struct hold {
-	char *h_path;
-	struct ukfs_dircookie *h_cookie;
-} holds[HOLDS];
-static unsigned hold_next;
-
-static void
-drop(struct hold *h)
-{
-	if (h->h_path)
-		ukfs_closedir(tool_fs, h->h_cookie);
-	free(h->h_path);
-	*h = (struct hold){0};
-}
-
-void
-img_drop_all(void)
-{
-	for (unsigned i = 0; i < HOLDS; i++)
-		drop(&holds[i]);
-}
-
-static struct hold *
-find_hold(const char *path, size_t len)
-{
-	for (unsigned i = 0; i < HOLDS; i++)
-		if (holds[i].h_path && strncmp(holds[i].h_path, path, len) == 0 &&
-		    !holds[i].h_path[len])
-			return &holds[i];
-	return NULL;
-}
-
-/* The directory that path's last component is in is held from now on, if it is one. */
-static void
-hold(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	size_t len = slash ? (size_t)(slash - path) : 0;
-	struct ukfs_dircookie *c;
-
-	if (len == 0 || find_hold(path, len))
-		return;
-	char *dir = strndup(path, len);
-	if (!dir)
-		return;
-	if (ukfs_opendir(tool_fs, dir, &c) < 0) {
-		free(dir);
-		return;
-	}
-	struct hold *h = &holds[hold_next++ % HOLDS];
-	drop(h);
-	*h = (struct hold){dir, c};
-}
-
 /* The handle's current directory becomes path, which may be long. */
 static int
 go(const char *path)
@@ -133,7 +72,6 @@ img_chdir(const char *path)
 {
 	int r = strayed ? go_home() : 0;
 
-	img_drop_all(); /* relative paths are of others now */
 	if (r == 0)
 		r = go(path);
 	if (r < 0) {
@@ -158,10 +96,8 @@ reach(const char *path, const char **ret)
 			return r;
 	}
 	*ret = path;
-	if (n < PATH_MAX) {
-		hold(path);
+	if (n < PATH_MAX)
 		return 0;
-	}
 	/* The last components stay, as many as a call takes. */
 	for (tail = n - (PATH_MAX - 1); path[tail] && path[tail - 1] != '/';)
 		tail++;
@@ -408,10 +344,6 @@ img_remove(const char *path)
 int
 img_rmdir(const char *path)
 {
-	struct hold *h = find_hold(path, strlen(path));
-
-	if (h)
-		drop(h);
 	AT_PATH(path);
 	RESULT(ukfs_rmdir(tool_fs, near_));
 }

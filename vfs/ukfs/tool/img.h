@@ -60,8 +60,6 @@ int img_statvfs(struct statvfs *ret);
 
 /* The directory that relative paths start at: 0 or -errno. */
 int img_chdir(const char *path);
-/* Before the handle goes: nothing is open that no caller has opened. */
-void img_drop_all(void);
 /* There is a new handle: relative paths go on starting where they did. */
 void img_mounted(void);
 

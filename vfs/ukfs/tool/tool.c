@@ -130,7 +130,6 @@ tool_release(void)
 
 	if (!tool_fs)
 		return RC_FINE;
-	img_drop_all();
 	if (writable && ukfs_sync(tool_fs) < 0)
 		rc = bad(target.tg_name, errno);
 	if (ukfs_release(tool_fs, 0) != 0) {
