@@ -42,7 +42,7 @@ struct added {
 struct space {
 	struct vfs sp_vfs;
 	struct etfs *sp_etfs;
-	struct space_how sp_how; /* c */
+	struct space_how sp_how; /* c; sh_rdonly is the manager's */
 	uint32_t sp_uid, sp_gid; /* c: of the root, and of what has no other owner */
 	char **sp_laid; /* paths of the nodes that are laid over host directories */
 	size_t sp_nlaid;

@@ -130,6 +130,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 	k->k_dev = p->kp_stat.hs_dev;
 	k->k_ino = p->kp_stat.hs_ino;
 	k->k_lock = p->kp_lock;
+	k->k_locked_write = p->kp_write;
 	k->k_mount.mnt_type = etfs_type_name(p->kp_type);
 	if (p->kp_type == ETFS_CHR)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
@@ -138,7 +139,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 static void
 key_unlock(struct etfs_key *k)
 {
-	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
+	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, k->k_locked_write);
 	k->k_lock = NULL;
 }
 
@@ -222,7 +223,8 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	k->k_size = s->es_size;
 	k->k_wanted = k->k_type = s->es_type;
 	k->k_symlinks = s->es_symlinks;
-	k->k_rdonly = s->es_rdonly || e->e_opts.eo_rdonly;
+	k->k_own_rdonly = s->es_rdonly;
+	atomic_init(&k->k_rdonly, s->es_rdonly || e->e_opts.eo_rdonly);
 	k->k_special = s->es_special;
 	k->k_no_lock = s->es_no_lock || e->e_opts.eo_no_lock;
 	k->k_watch = (s->es_watch == ETFS_WATCH_AUTO ||
@@ -427,6 +429,60 @@ etfs_set_rdonly(struct etfs *e, bool rdonly)
 			atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
 	}
 	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
+}
+
+/* What registering would have asked for if it had been for writing. */
+static int
+make_writable(struct etfs_key *k, struct etfs_why *why)
+{
+	struct vfs *v = k->k_etfs->e_vfs;
+	struct key_probe p;
+	bool ready;
+	int r;
+
+	/* One that is missing is resolved under this mutex; it will be asked for then. */
+	pthread_mutex_lock(&v->vfs_attach_mtx);
+	atomic_store(&k->k_rdonly, false);
+	ready = atomic_load(&k->k_ready);
+	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	if (!ready)
+		return 0;
+	r = key_check(k, why, &p);
+	if (r == 0) {
+		hc_close(p.kp_fd);
+		if (p.kp_stat.hs_dev == k->k_dev && p.kp_stat.hs_ino == k->k_ino &&
+		    range_equal(&p.kp_win, &k->k_win)) {
+			key_unlock(k);
+			k->k_lock = p.kp_lock;
+			k->k_locked_write = true;
+			return 0;
+		}
+		hostlock_drop(k->k_etfs, p.kp_lock, &p.kp_win, true);
+		why_say(why, k->k_at.at_path, k->k_host, "it is another file by now");
+		r = -ESTALE;
+	}
+	atomic_store(&k->k_rdonly, true);
+	return r;
+}
+
+int
+etfs_make_writable(struct etfs *e, struct etfs_why *why)
+{
+	struct etfs_list l;
+	int r = etfs_list(e, &l);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < l.el_n; i++) {
+		struct etfs_key *k = (struct etfs_key *)l.el_mounts[i];
+
+		if (!k->k_own_rdonly && atomic_load(&k->k_rdonly) && !is_device(k))
+			r = make_writable(k, why);
+	}
+	if (r == 0)
+		e->e_opts.eo_rdonly = false;
+	etfs_list_done(&l);
+	return r;
 }
 
 int
