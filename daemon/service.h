@@ -7,6 +7,7 @@
 #define RF_DAEMON_SERVICE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Is there one that waits to be told? */
 bool service_managed(void);
@@ -14,6 +15,8 @@ bool service_managed(void);
 void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The mount has answered a lookup. */
 void service_ready(void);
+/* The same, said by a parent that ends: this process stays. */
+void service_ready_as(pid_t pid);
 /* A reload begins; service_ready() ends it, however it went. */
 void service_reloading(void);
 void service_stopping(void);
