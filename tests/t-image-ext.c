@@ -221,3 +221,57 @@ TEST(counted_while_it_moves)
 	CHECK_EQ(p_rename(&p->w, "/img/b/moved", "/img/a", 0), 0);
 	vn_unref(meet.moving);
 }
+
+/* Attributes are set beside a change of size: each by itself, and neither is lost. */
+
+static struct {
+	struct vnode *file;
+	_Atomic bool stop;
+	unsigned odd;
+} beside;
+
+static void *
+set_attributes(void *arg)
+{
+	for (unsigned i = 0; !atomic_load(&beside.stop); i++)
+		beside.odd += vop_setxattr(beside.file, "user.x", i % 2 ? "one" : "two",
+				  3, 0, &t_cred) != 0;
+	return arg;
+}
+
+/* One more size, by one of the calls that set it. */
+static int
+resize(unsigned i, uint64_t *size)
+{
+	struct vattr_set vs = {.vs_valid = VS_SIZE};
+
+	if (i % 3 == 1) {
+		*size += 5000;
+		return vop_fallocate(beside.file, NULL, 0, 0, *size);
+	}
+	*size = vs.vs_size = i % 3 ? 9000 : 0;
+	return vop_setattr(beside.file, NULL, &vs, &t_cred);
+}
+
+TEST(sizes_and_attributes_at_once)
+{
+	uint64_t size = 0, wrong = 0;
+	pthread_t thread;
+	PLACE(p);
+
+	CHECK_EQ(p_make(&p->w, "/img/f", VREG), 0);
+	beside.file = p_get(&p->w, "/img/f");
+	REQUIRE(pthread_create(&thread, NULL, set_attributes, NULL) == 0);
+	for (unsigned i = 0; i < 9000; i++) {
+		struct vattr va = {0};
+
+		if (resize(i, &size) < 0 || vop_getattr(beside.file, NULL, &va) < 0 ||
+		    va.va_size != size)
+			wrong++;
+	}
+	atomic_store(&beside.stop, true);
+	pthread_join(thread, NULL);
+	CHECK_EQ(wrong, 0);
+	CHECK_EQ(beside.odd, 0);
+	vn_unref(beside.file);
+}
