@@ -3,8 +3,8 @@
  *
  * They are kept in the order in which they were mounted, in which none comes before what it
  * lies on; they are unmounted in the opposite one.  All calls are for threads that serve no
- * request, one at a time: at first the main thread, then the signal thread, at the end the
- * main thread again.
+ * request, one at a time: at first the main thread, then the manager, at the end the main
+ * thread again.
  *
  * Trying.  Where a namespace is only tried beside one that runs, an image that is mounted
  * there and stays as it is, one whose bytes are being written there, and what lies on one of

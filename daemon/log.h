@@ -1,5 +1,6 @@
 /*
- * The log: stderr while a person is watching, syslog(3) once the daemon is detached.
+ * The log: stderr while a person is watching, syslog(3) once the daemon is detached.  Where
+ * stderr is the journal's, lines on it begin with their priority as the journal takes it.
  *
  * Only daemon/ logs; the layers below return errors and trace.  Where lines go and how
  * many of them is the only state of the process that is not in struct session.
@@ -19,6 +20,11 @@ void log_msg(int prio, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 /* A finished line that says itself where it belongs (FILE:LINE: …): nothing is put before
  * it. */
 void log_text(int prio, const char *text);
+
+/* What this thread logs from here on, of any priority that is not dropped, fn gets too, as it
+ * would stand on stderr but for "rumpfuse: "; fn NULL: no more.  For who asked for what is
+ * being done. */
+void log_tee(void (*fn)(void *arg, int prio, const char *text), void *arg);
 
 /* trace_sink of -d: one line on stderr. */
 void log_trace(const char *line);

@@ -207,13 +207,11 @@ end_notes(struct session *s)
 		mnttab_abort(s->s_dev);
 }
 
-/* A thread that the kernel holds has the session and the notifier; they are left to it.
- * What runs at a proper exit could wait for it. */
-static void __attribute__((noreturn)) end_without_thread(int code)
+/* A thread that the kernel or the host holds has the session; it is left to it.  What runs
+ * at a proper exit could wait for it. */
+static void __attribute__((noreturn)) end_without_thread(int code, const char *why)
 {
-	log_msg(LOG_WARNING,
-	    "somebody who holds a directory holds a thread: the process is gone when he "
-	    "lets go");
+	log_msg(LOG_WARNING, "%s: the process is gone when that ends", why);
 	mnttab_helper_stop();
 	fflush(NULL);
 	_exit(code);
@@ -239,15 +237,19 @@ serve(struct session *s)
 	if (r == 0)
 		etfs_watch(s->s_space.sp_etfs);
 	if (r == 0)
+		r = manager_start(&s->s_manager, s);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		s->s_stuck = !manager_stop(&s->s_manager);
 		unmount(s);
 		end_notes(s);
 		return EXIT_MOUNT;
 	}
 	r = loop(s);
 	signals_stop(s);
+	s->s_stuck = !manager_stop(&s->s_manager);
 	if (r < 0) {
 		log_msg(LOG_ERR, "serving %s: %s", s->s_mountpoint, strerror(-r));
 		code = EXIT_RUN;
@@ -276,7 +278,7 @@ mount_and_serve(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	if (!s->s_held)
+	if (!s->s_held && !s->s_stuck)
 		fuse_session_destroy(s->s_se);
 	return code;
 }
@@ -320,6 +322,7 @@ run(struct session *s)
 	if (code)
 		return code;
 	notify_init(&s->s_notify, &s->s_space.sp_vfs);
+	manager_init(&s->s_manager);
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
@@ -329,6 +332,9 @@ run(struct session *s)
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);
+		if (s->s_stuck)
+			end_without_thread(EXIT_RUN,
+			    "a host path does not answer, and a reload or an image waits for it");
 		fe_done(&s->s_fe);
 	} else {
 		log_msg(LOG_ERR, "%s", strerror(-r));
@@ -337,8 +343,9 @@ run(struct session *s)
 	if (space_done(&s->s_space) < 0)
 		code = EXIT_RUN;
 	if (s->s_held)
-		end_without_thread(code);
+		end_without_thread(code, "somebody who holds a directory holds a thread");
 	notify_done(&s->s_notify);
+	manager_done(&s->s_manager);
 	return code;
 }
 

@@ -5,8 +5,8 @@
  * Order.  Options and configuration are read and the mount point is made ready by the
  * first process, so that errors are on the terminal.  Then it forks (background.h), and
  * the child makes the namespace, mounts, and serves.  Threads: the main thread waits in
- * libfuse's loop; libfuse's workers serve; one thread takes signals and does what they
- * ask (signals.c); three tell the kernel of changes (notify.h).
+ * libfuse's loop; libfuse's workers serve; one thread takes signals (signals.c), one
+ * changes the namespace (manager.h); three tell the kernel of changes (notify.h).
  *
  * End.  umount(8) ends the loop by itself.  SIGTERM: what has been read from the kernel
  * is answered, then the loop is left.  In both cases the mount is taken away if it is
@@ -25,22 +25,27 @@
 #include "daemon/apply.h"
 #include "daemon/background.h"
 #include "daemon/fe.h"
+#include "daemon/manager.h"
 #include "daemon/notify.h"
 
 struct options;
 
 struct session {
 	const struct options *s_opt; /* c */
-	struct conf *s_conf;         /* the signal thread's, once it runs */
+	struct conf *s_conf;         /* the manager's, once it runs */
 	const char *s_source;        /* c: what /proc/mounts shows */
 	char *s_mountpoint;          /* c: absolute */
 	uint64_t s_dev;              /* c: st_dev of the mount */
 	struct space s_space;
 	struct fe s_fe;
 	struct notify s_notify;
+	struct manager s_manager;
+	struct job s_reload;        /* SIGHUP's */
+	atomic_bool s_reload_asked; /* it is queued */
 	struct fuse_session *s_se;
 	struct background s_bg;
 	bool s_held;            /* the main thread's: the kernel holds a notifier */
+	bool s_stuck;           /* the main thread's: the host holds the manager */
 	pthread_t s_main;       /* c */
 	pthread_t s_signals;    /* c */
 	atomic_bool s_stopping; /* a signal asked for the end */

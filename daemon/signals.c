@@ -1,6 +1,6 @@
 /*
- * The signal thread: TERM and INT end the session, HUP reloads, USR1 logs statistics.  Between
- * them it has images written back.
+ * The signal thread: TERM and INT end the session, HUP has the manager reload, USR1 logs
+ * statistics.
  *
  * All of them are blocked everywhere and taken here by sigwait(), so no code runs in a
  * signal handler, and what they ask for may wait for requests, because this thread serves
@@ -35,8 +35,6 @@
 #define SYNC_WAIT_MS  2000
 #define SYNC_ROUND_MS 10
 #define KICK_EVERY_MS 5
-/* What has been changed in an image is with its host after as long, at the latest. */
-#define IMAGES_EVERY_S 5
 
 static void
 our_signals(sigset_t *set)
@@ -194,31 +192,26 @@ log_statistics(struct session *s)
 }
 
 static void
+do_reload(struct session *s, struct job *jb)
+{
+	if (!s)
+		return;
+	/* What comes from here on may be about a text that is not seen any more. */
+	atomic_store(&s->s_reload_asked, false);
+	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
+}
+
+static void
 hang_up(struct session *s)
 {
 	if (!s->s_opt->o_config) {
 		log_msg(LOG_WARNING, "there is no configuration file to reload");
 		return;
 	}
-	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
-}
-
-/* The next signal that was asked for. */
-static int
-next_signal(struct session *s, const sigset_t *set)
-{
-	static const struct timespec every = {.tv_sec = IMAGES_EVERY_S};
-
-	for (;;) {
-		bool images = images_writable(&s->s_space);
-		int sig =
-		    images ? sigtimedwait(set, NULL, &every) : sigwaitinfo(set, NULL);
-
-		if (sig > 0)
-			return sig;
-		if (images && errno == EAGAIN)
-			images_sync(&s->s_space);
-	}
+	if (atomic_exchange(&s->s_reload_asked, true))
+		return;
+	s->s_reload.jb_run = do_reload;
+	manager_post(&s->s_manager, &s->s_reload);
 }
 
 static void *
@@ -230,7 +223,7 @@ take_signals(void *arg)
 	pthread_setname_np(pthread_self(), "rumpfuse-signal");
 	our_signals(&set);
 	for (;;) {
-		int sig = next_signal(s, &set);
+		int sig = sigwaitinfo(&set, NULL);
 
 		if (atomic_load(&s->s_ended))
 			return NULL;

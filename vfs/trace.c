@@ -1,10 +1,13 @@
-/* Tracing (trace.h). */
+/* Tracing and progress (trace.h, progress.h). */
 #include "vfs/trace.h"
+
+#include "vfs/progress.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 void (*trace_sink)(const char *line);
+void (*progress_sink)(struct progress *pg, int end);
 
 void
 trace_line(const char *fmt, ...)

@@ -1,0 +1,87 @@
+/*
+ * The control socket: what rumpfusectl(8) talks to.
+ *
+ * Where.  RUNDIR/MAJOR:MINOR, the device number of the mount as in /proc/self/mountinfo,
+ * which no other living mount of this kernel has, in whatever mount namespace; RUNDIR is
+ * /run/rumpfuse for root, $XDG_RUNTIME_DIR/rumpfuse for others.  Mode 0600; and whoever
+ * connects is asked for by SO_PEERCRED: root and the daemon's own user are let in.  It lies
+ * outside the mount, so that it answers when the mount does not.  Where there is no RUNDIR
+ * the daemon goes on without one and says so once.
+ *
+ * Protocol.  Text, one JSON object to a line of at most 64 KiB, both ways; a connection is
+ * good for any number of requests, which may be sent without waiting; the answers come in
+ * the order of the requests.
+ *
+ *	{"id": 1, "op": "list"}
+ *	{"id": 1, "ok": true, "result": {…}}
+ *	{"id": 2, "op": "add", "key": "/p1=/lab/disk.img,partition=1"}
+ *	{"id": 2, "ok": false, "error": {"code": "ENOENT", "text": "…"}, "log": [{"priority": 3, "text": "…"}]}
+ *
+ * id: any number or string, given back as it came; optional.  While a request takes long,
+ * lines {"id": 2, "progress": {"what": "…", "done": N, "total": N, "unit": "…"}} may come
+ * before its answer.  "log" has the lines that doing it has logged (syslog's priorities).
+ * Members that are not known are ignored, so that either side may be newer; an op that is
+ * not known is ENOSYS.  A line that is not a JSON object, or too long or too deep, is
+ * answered with EPROTO (and id null), and the connection is closed after it.
+ *
+ * Operations:
+ *	hello    result: {"version", "protocol": 1, "pid", "uid", "source", "mountpoint",
+ *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro")}
+ *	list     result: {"entries": [entry…]} in the order of their paths.  An entry: {"path",
+ *	         "kind": "key" | "image" | "node", "type" (reg, blk, chr, dir, dir-subdirs, -;
+ *	         the image's type; dir, file, symlink, chr …, whiteout), "begin", "size" (bytes
+ *	         or null), "access": "rw" | "ro", "host" (path or null), "device" (of an image
+ *	         on a path of the tree, or null), "hidden", "missing": bool, "origin":
+ *	         "FILE:LINE" | "-k" | "added"}
+ *	add      "key": as the -k option's text.  Registered at once, kept over reloads.
+ *	remove   "key": a path.  One that the file declares comes back with the next reload.
+ *	explain  "path": absolute in the mount.  result: {"path", "covered_by" (the path of the
+ *	         entry that rules it, or "/"), "kind": "memory" | "key" | "image" | "node" |
+ *	         "whiteout" | "missing", "type", "host" (the host's path of just this, or null),
+ *	         "begin", "size", "access", "names_cached_ms", "attributes_cached_ms" (null:
+ *	         until they change), "contents_cached": "always" | "until changed" | "no",
+ *	         "watched": bool, "passthrough": bool, "exists": true | false | null (null: only the
+ *	         host knows), "device", "section" ("[etfs /src]"), "origin", "notes": [text…]}
+ *	stats    result: {"uptime_ms", "operations": [{"name", "count", "errors", "total_us",
+ *	         "bytes", "p50_us", "p90_us", "p99_us", "p999_us", "max_us", "buckets":
+ *	         [[upper_us, count]… the occupied ones, not cumulative]}…], "keys": [{"path",
+ *	         "operations", "read_bytes", "written_bytes"}…], "nodes", "open_files",
+ *	         "memory": {"size", "size_used", "inodes", "inodes_used"}, "rss_bytes",
+ *	         "host": {"known", "descriptors", "descriptors_max", "watches", "events"},
+ *	         "waiting": [{"operation", "path", "host" (or null), "age_ms", "pid"}…: requests
+ *	         that have been with the daemon for longer than the limit, oldest first],
+ *	         "waiting_limit_ms"}.  "buckets": false in the request leaves them out.
+ *	reload   as SIGHUP.  result: {"added", "removed", "changed": numbers; "plan": [text…]}
+ *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.
+ *
+ * hello, list, explain and stats wait for nothing but short locks: they make no host call
+ * and take no lock that is held over one.  add, remove, reload and remount are jobs of the
+ * manager (manager.h).
+ *
+ * One thread serves all connections; none waits for another.  Memory per connection comes
+ * with its first byte; the number of connections is bounded, and the one that was idle
+ * longest goes for a new one.
+ */
+#ifndef RF_DAEMON_CONTROL_H
+#define RF_DAEMON_CONTROL_H
+
+#include <stdbool.h>
+
+struct session;
+struct control;
+
+/*
+ * Makes the socket of a session that is mounted (s_dev is known), before the process is
+ * confined and has threads.  Without a place for it: 0 with *ret NULL, and it has been logged.
+ * 0 or -errno.
+ */
+int control_open(struct session *s, struct control **ret);
+/* Starts the thread; after the manager.  c may be NULL, here and below.  0 or -errno. */
+int control_start(struct control *c);
+/* Ends the thread and takes the socket away; before the manager is stopped.  Requests whose
+ * jobs are queued are not answered any more. */
+void control_stop(struct control *c);
+/* When no job can be running any more. */
+void control_free(struct control *c);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * What a service manager is told (sd_notify(3)); without one, nothing happens.
+ *
+ * From any thread.  The socket is the one that $NOTIFY_SOCKET named at the start.
+ */
+#ifndef RF_DAEMON_SERVICE_H
+#define RF_DAEMON_SERVICE_H
+
+#include <stdbool.h>
+
+/* Is there one that waits to be told? */
+bool service_managed(void);
+/* A line for people: STATUS=. */
+void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The mount has answered a lookup. */
+void service_ready(void);
+/* A reload begins; service_ready() ends it, however it went. */
+void service_reloading(void);
+void service_stopping(void);
+
+#endif
