@@ -186,6 +186,7 @@ attach_meanwhile(void *arg)
 {
 	is_attacher = true;
 	meet.attached = at_add(&meet.p->w, AT_MOUNT, "/img/a/k", meet.p->key);
+	sem_post(&meet.looked); /* should it not have got that far */
 	return arg;
 }
 
@@ -203,6 +204,7 @@ TEST(counted_while_it_moves)
 	REQUIRE(pthread_create(&thread, NULL, attach_meanwhile, NULL) == 0);
 	sem_wait(&meet.looked);
 	CHECK_EQ(p_rename(&p->w, "/img/a", "/img/b/moved", 0), 0);
+	sem_post(&meet.begun); /* nor this */
 	pthread_join(thread, NULL);
 	/* The directory is where it has been moved to, with nothing in it; what has been
 	 * attached is at its path, in a directory made for it. */
