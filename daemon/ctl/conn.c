@@ -223,14 +223,14 @@ understand(struct answer *a, const char **ret_why)
 }
 
 int
-conn_answer(struct conn *c, uint64_t id, double seconds, void (*progress)(JsonObject *),
+conn_answer(struct conn *c, uint64_t id, int64_t deadline, void (*progress)(JsonObject *),
     struct answer *ret, const char **ret_why)
 {
 	for (;;) {
 		g_autofree char *line = NULL;
 		struct answer a = {0};
 		JsonObject *o;
-		int err = next_line(c, conn_deadline(seconds), &line, ret_why);
+		int err = next_line(c, deadline, &line, ret_why);
 
 		if (err)
 			return err;

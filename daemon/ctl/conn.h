@@ -53,12 +53,12 @@ JsonObject *request_new(const char *op);
 int conn_send(struct conn *c, JsonObject *request, int64_t deadline);
 
 /*
- * The answer to request `id`.  Lines about how far it is go to progress, which may be NULL;
- * each of them starts the time of `seconds` again.  0; -EINTR: a signal or c_wake, call
+ * The answer to request `id`.  Lines about how far it is go to progress, which may be NULL.
+ * 0; -EINTR: a signal or c_wake, call
  * again to go on; -ETIMEDOUT; -ECONNRESET: the daemon has closed the connection; -EPROTO
  * with *ret_why (a literal): what came is no answer.
  */
-int conn_answer(struct conn *c, uint64_t id, double seconds,
+int conn_answer(struct conn *c, uint64_t id, int64_t deadline,
     void (*progress)(JsonObject *), struct answer *ret, const char **ret_why);
 void answer_done(struct answer *a);
 

@@ -36,7 +36,7 @@ int output(GString *text);
 int output_json(JsonObject *result);
 /*
  * Asks; what cannot be asked and what is refused is said on stderr, with what the daemon
- * logged (and refusals as JSON on stdout, with --json).  seconds: as for conn_answer.
+ * logged (and refusals as JSON on stdout, with --json).  seconds: to wait, 0: for ever.
  */
 int ask(const struct ctl *o, struct peer *p, JsonObject *request, double seconds,
     struct answer *ret);

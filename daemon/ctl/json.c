@@ -7,9 +7,13 @@
 
 #define MAX_DEPTH 64
 
-/* How deep brackets nest outside strings. */
+/*
+ * What could be JSON, and not nested deeply: checked before the parser has it.  That calls
+ * itself for each level, and takes more than JSON: behind the quote in a comment brackets
+ * would not be seen here.
+ */
 static bool
-too_deep(const char *s)
+is_flat(const char *s, const char **ret_why)
 {
 	bool quoted = false;
 	int depth = 0;
@@ -23,13 +27,18 @@ too_deep(const char *s)
 		} else if (*s == '"') {
 			quoted = true;
 		} else if (*s == '[' || *s == '{') {
-			if (++depth > MAX_DEPTH)
-				return true;
+			if (++depth > MAX_DEPTH) {
+				*ret_why = "nested too deeply";
+				return false;
+			}
 		} else if (*s == ']' || *s == '}') {
 			depth--;
+		} else if (!strchr("0123456789+-.eE:, \t\rtruefalsn", *s)) {
+			*ret_why = "no JSON";
+			return false;
 		}
 	}
-	return false;
+	return true;
 }
 
 JsonNode *
@@ -38,15 +47,8 @@ json_line(const char *line, const char **ret_why)
 	g_autoptr(JsonParser) parser = json_parser_new_immutable();
 	JsonNode *root;
 
-	/* The parser knows more than JSON, comments for one; those could hide brackets. */
-	if (line[strspn(line, " \t\r")] != '{') {
-		*ret_why = "no JSON object";
+	if (!is_flat(line, ret_why))
 		return NULL;
-	}
-	if (too_deep(line)) {
-		*ret_why = "nested too deeply";
-		return NULL;
-	}
 	if (!json_parser_load_from_data(parser, line, -1, NULL) ||
 	    !(root = json_parser_get_root(parser)) || !JSON_NODE_HOLDS_OBJECT(root)) {
 		*ret_why = "no JSON object";

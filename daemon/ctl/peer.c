@@ -238,13 +238,14 @@ peer_ask(struct peer *p, JsonObject *request, double seconds,
     void (*progress)(JsonObject *), struct answer *ret, GString *why)
 {
 	const char *unknown = NULL;
-	int err = conn_send(&p->p_conn, request, conn_deadline(seconds));
+	int64_t deadline = conn_deadline(seconds);
+	int err = conn_send(&p->p_conn, request, deadline);
 
 	/* Who refuses us may have said why before it closed the connection. */
 	if (err == 0 || err == -EPIPE || err == -ECONNRESET) {
 		do
-			err = conn_answer(
-			    &p->p_conn, p->p_conn.c_id, seconds, progress, ret, &unknown);
+			err = conn_answer(&p->p_conn, p->p_conn.c_id, deadline, progress,
+			    ret, &unknown);
 		while (err == -EINTR);
 	}
 	return err ? peer_failed(p, err, unknown, seconds, why) : CTL_OK;

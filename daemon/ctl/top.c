@@ -142,9 +142,7 @@ sample(struct top *t, int64_t until)
 	c->c_wake = t->t_screen ? t->t_term.tm_in : -1;
 	c->c_mask = t->t_screen ? &t->t_term.tm_waiting : NULL;
 	while (err == 0 && !t->t_quit) {
-		double left = MAX((until - conn_now()) / 1e6, 0.001);
-
-		err = conn_answer(c, c->c_id, left, NULL, &a, &why);
+		err = conn_answer(c, c->c_id, until, NULL, &a, &why);
 		if (err == -EINTR) {
 			err = 0;
 			if (happened(t))
