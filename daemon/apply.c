@@ -26,19 +26,23 @@ print_errors(struct conf_errors *errs)
 }
 
 struct conf *
-apply_load(const struct options *o, const char *file)
+apply_load(const struct options *o, const char *file, const struct added *ad)
 {
 	struct conf_errors errs = {0};
 	struct conf *c = file ? conf_load(file, &errs) : conf_new();
+	size_t nadded = ad ? ad->ad_n : 0;
 	bool ok = c != NULL;
 
 	/* All that is wrong is said at once: with a bad file, the -k options are read into
 	 * a configuration that is thrown away. */
-	if (!c && o->o_nkeys)
+	if (!c && (o->o_nkeys || nadded))
 		c = conf_new();
 	for (size_t i = 0; c && i < o->o_nkeys; i++)
 		ok &= conf_add_key(c, o->o_keys[i], (unsigned)i + 1, &errs);
-	if (ok && o->o_nkeys)
+	for (size_t i = 0; c && i < nadded; i++)
+		ok &=
+		    conf_add_key_from(c, "added", ad->ad_text[i], (unsigned)i + 1, &errs);
+	if (ok && (o->o_nkeys || nadded))
 		ok = conf_check(c, &errs);
 	print_errors(&errs);
 	if (!ok && c) {
@@ -358,6 +362,19 @@ fail:
 	return EXIT_RUN;
 }
 
+void
+space_set_rdonly(struct space *sp, bool rdonly)
+{
+	struct mount *mem = sp->sp_vfs.vfs_mem_root->v_mount;
+
+	if (rdonly)
+		atomic_fetch_or(&mem->mnt_flags, MNT_RDONLY);
+	else
+		atomic_fetch_and(&mem->mnt_flags, ~(unsigned)MNT_RDONLY);
+	images_set_rdonly(sp, rdonly);
+	etfs_set_rdonly(sp->sp_etfs, rdonly);
+}
+
 static void
 close_left(void *obj, void *arg)
 {
@@ -396,6 +413,9 @@ space_done(struct space *sp)
 	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
+	while (sp->sp_added.ad_n > 0)
+		free(sp->sp_added.ad_text[--sp->sp_added.ad_n]);
+	free(sp->sp_added.ad_text);
 	return r;
 }
 

@@ -204,6 +204,22 @@ images_sync(struct space *sp)
 	}
 }
 
+void
+images_set_rdonly(struct space *sp, bool rdonly)
+{
+	for (size_t i = 0; i < sp->sp_images.is_n; i++) {
+		struct image *im = sp->sp_images.is_all[i].md_image;
+		struct mount *mp = image_root_peek(im)->v_mount;
+
+		if (rdonly)
+			atomic_fetch_or(&mp->mnt_flags, MNT_RDONLY);
+		else if (!image_rdonly(im))
+			atomic_fetch_and(&mp->mnt_flags, ~(unsigned)MNT_RDONLY);
+	}
+	if (rdonly)
+		images_sync(sp);
+}
+
 bool
 images_writable(const struct space *sp)
 {

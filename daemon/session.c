@@ -230,6 +230,8 @@ serve(struct session *s)
 		r = etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
 	}
 	if (r == 0)
+		r = control_open(s, &s->s_control);
+	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
@@ -239,9 +241,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = manager_start(&s->s_manager, s);
 	if (r == 0)
+		r = control_start(s->s_control);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		unmount(s);
 		end_notes(s);
@@ -249,6 +254,7 @@ serve(struct session *s)
 	}
 	r = loop(s);
 	signals_stop(s);
+	control_stop(s->s_control);
 	s->s_stuck = !manager_stop(&s->s_manager);
 	if (r < 0) {
 		log_msg(LOG_ERR, "serving %s: %s", s->s_mountpoint, strerror(-r));
@@ -295,6 +301,15 @@ lift_file_size(void)
 	(void)setrlimit(RLIMIT_FSIZE, &rl);
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 /* The process that stays.  An exit code. */
 static int
 run(struct session *s)
@@ -323,6 +338,10 @@ run(struct session *s)
 		return code;
 	notify_init(&s->s_notify, &s->s_space.sp_vfs);
 	manager_init(&s->s_manager);
+	catalog_place_init(&s->s_catalog);
+	catalog_publish(&s->s_catalog, &s->s_space, s->s_conf);
+	atomic_store(&s->s_rdonly, o->o_rdonly || s->s_conf->c_rdonly);
+	s->s_began_ns = now_ns();
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
@@ -335,6 +354,7 @@ run(struct session *s)
 		if (s->s_stuck)
 			end_without_thread(EXIT_RUN,
 			    "a host path does not answer, and a reload or an image waits for it");
+		control_free(s->s_control);
 		fe_done(&s->s_fe);
 	} else {
 		log_msg(LOG_ERR, "%s", strerror(-r));
@@ -346,6 +366,7 @@ run(struct session *s)
 		end_without_thread(code, "somebody who holds a directory holds a thread");
 	notify_done(&s->s_notify);
 	manager_done(&s->s_manager);
+	catalog_place_done(&s->s_catalog);
 	return code;
 }
 
@@ -386,7 +407,7 @@ session_run(const struct options *o)
 	};
 	int code;
 
-	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL);
+	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	if (!s.s_conf)
 		return EXIT_CONFIG;
 	code = prepare_and_run(&s);
@@ -400,7 +421,7 @@ session_run(const struct options *o)
 int
 session_check(const struct options *o)
 {
-	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL);
+	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	struct space_how how = {.sh_rdonly = o->o_rdonly, .sh_check = true};
 	struct space sp;
 	int code;
