@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "vfs/image/ext/ext.h"
-#include "vfs/progress.h"
 
 #define SUPER_AT 1024u
 
