@@ -14,6 +14,7 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "vfs/namei.h"
+#include "vfs/progress.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
@@ -285,18 +286,30 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 
 /* All of it. */
 
+/* Few enough that a slow host is told of in time. */
+#define TELL_EVERY 16
+
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
 apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 {
+	struct progress pg = {
+	    .pg_what = sp->sp_how.sh_check ? "checking" : "registering",
+	    .pg_unit = "entries",
+	};
 	struct conf_item *items;
 	int worst = 0;
 	size_t n;
 
 	items = conf_order(c, &n);
+	pg.pg_total = n;
 	for (size_t i = 0; i < n; i++) {
 		int code;
 
+		if (i % TELL_EVERY == 0) {
+			pg.pg_done = i;
+			PROGRESS_TELL(&pg, 0);
+		}
 		if (items[i].ci_node)
 			code = apply_node(sp, items[i].ci_node, cr);
 		else if (items[i].ci_key)
@@ -307,6 +320,7 @@ apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 		if (code > worst)
 			worst = code;
 	}
+	PROGRESS_TELL(&pg, 1);
 	conf_order_free(items);
 	return worst;
 }

@@ -18,6 +18,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
 
 #define ANSWER_WITHIN_S 30
 
@@ -77,6 +78,7 @@ await_child(pid_t pid, int fd, const char *mountpoint)
 		log_msg(LOG_ERR, "%s: unmounted before it answered", mountpoint);
 		return EXIT_RUN;
 	}
+	progress_wipe();
 	log_msg(LOG_ERR, "the daemon was ended by signal %d", WTERMSIG(status));
 	return EXIT_RUN;
 }
@@ -119,6 +121,7 @@ background_ready(struct background *bg)
 
 	if (bg->bg_fd < 0)
 		return;
+	progress_detach();
 	log_to_syslog();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {

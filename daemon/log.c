@@ -3,6 +3,7 @@
  */
 #include "daemon/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -57,25 +58,55 @@ log_to_syslog(void)
 	log_detached = true;
 }
 
+#define WIPE "\r\033[K"
+
+static pthread_mutex_t stderr_mtx = PTHREAD_MUTEX_INITIALIZER;
+static char bar[1024]; /* m: what is at the bottom of the terminal, or nothing */
+
+void
+log_bar(const char *text)
+{
+	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, strlen(WIPE)},
+	    {bar, 0},
+	};
+
+	pthread_mutex_lock(&stderr_mtx);
+	snprintf(bar, sizeof(bar), "%s", text ? text : "");
+	iov[1].iov_len = strlen(bar);
+	if (writev(STDERR_FILENO, iov, 2) < 0)
+		bar[0] = '\0';
+	pthread_mutex_unlock(&stderr_mtx);
+}
+
 /* A line in one write, so that lines of several threads do not mix. */
 static void
 to_stderr(int prio, const char *before, const char *text)
 {
 	char level[8] = "";
 	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, 0},
 	    {level, 0},
 	    {(char *)(uintptr_t)before, strlen(before)},
 	    {(char *)(uintptr_t)text, strlen(text)},
 	    {(char *)(uintptr_t) "\n", 1},
+	    {bar, 0},
 	};
 
 	if (log_journal) {
 		/* The journal knows whose line it is. */
-		iov[0].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
-		iov[1].iov_len = 0;
+		iov[1].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
+		iov[2].iov_len = 0;
 	}
-	if (writev(STDERR_FILENO, iov, 4) < 0)
-		return; /* nobody is listening, and there is nobody else to tell */
+	pthread_mutex_lock(&stderr_mtx);
+	if (bar[0]) {
+		iov[0].iov_len = strlen(WIPE);
+		iov[5].iov_len = strlen(bar);
+	}
+	/* Where that fails nobody is listening, and there is nobody else to tell. */
+	ssize_t n = writev(STDERR_FILENO, iov, 6);
+	(void)n;
+	pthread_mutex_unlock(&stderr_mtx);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
 #include "daemon/session.h"
 
 /* What is opened later must not become stdin, stdout or stderr. */
@@ -37,6 +38,7 @@ main(int argc, char **argv)
 		break;
 	case OPTIONS_RUN:
 		log_init(o.o_debug ? LOG_DEBUG : LOG_INFO);
+		progress_start(o.o_debug);
 		code = o.o_check ? session_check(&o) : session_run(&o);
 		break;
 	}
