@@ -110,7 +110,7 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	    .es_partition = ce->ce_partition,
 	    .es_rdonly = ce->ce_rdonly,
 	    .es_hidden = ce->ce_hidden,
-	    .es_missing_hide = ce->ce_missing_hide,
+	    .es_missing_hide = ce->ce_missing != CM_FAIL,
 	    .es_no_lock = ce->ce_no_lock,
 	    .es_special = ce->ce_special,
 	    .es_symlinks = key_symlinks(ce->ce_symlinks),

@@ -344,7 +344,7 @@ TEST(keys)
 	check_text("section", e->ce_where.cw_section, "etfs /disk/p1");
 	CHECK_EQ(e->ce_where.cw_line, 1);
 	CHECK(e->ce_type == CT_BLK && e->ce_begin == 1 << 20 && e->ce_size == 65536);
-	CHECK(e->ce_rdonly && e->ce_missing_hide && e->ce_hidden && e->ce_no_lock);
+	CHECK(e->ce_rdonly && e->ce_missing == CM_HIDE && e->ce_hidden && e->ce_no_lock);
 	CHECK(
 	    e->ce_set_mode && e->ce_set_uid && e->ce_set_gid && e->ce_partition == NULL);
 	CHECK(e->ce_mode == 0640 && e->ce_uid == 3 && e->ce_gid == 4);
@@ -361,9 +361,31 @@ TEST(keys)
 	CHECK(e->ce_type == CT_DIR && e->ce_symlinks == CS_SHOW && !e->ce_special);
 	e = key(c, "/plain");
 	check_host(e->ce_host, "a #b");
-	CHECK(!e->ce_rdonly && !e->ce_missing_hide && !e->ce_hidden && !e->ce_no_lock);
+	CHECK(
+	    !e->ce_rdonly && e->ce_missing == CM_FAIL && !e->ce_hidden && !e->ce_no_lock);
 	CHECK(!e->ce_set_mode && !e->ce_set_uid && !e->ce_set_gid);
 	CHECK(e->ce_size == CONF_SIZE_END);
+	conf_free(c);
+}
+
+TEST(missing)
+{
+	struct conf_errors errs = {0};
+	struct conf *c;
+
+	start();
+	c = load_good("[etfs /a]\nhost = a\nmissing = wait\n");
+	CHECK(c->c_etfs[0].ce_missing == CM_WAIT && c->c_wait_ns == 30000000000u);
+	conf_free(c);
+	c = load_good("[daemon]\nwait = 250ms\n[etfs /a]\nhost = a\nmissing = fail\n");
+	CHECK(c->c_etfs[0].ce_missing == CM_FAIL && c->c_wait_ns == 250000000u);
+	conf_free(c);
+	/* For the paths alone no user is looked up. */
+	put_len("t.conf", "[etfs /a]\nhost = a\nuid = no-such-user\n", 37);
+	CHECK(conf_load("t.conf", &errs) == NULL && errs.ce_n == 1);
+	conf_errors_done(&errs);
+	c = conf_load_paths("t.conf", &errs);
+	CHECK(c && errs.ce_n == 0 && c->c_etfs[0].ce_set_uid);
 	conf_free(c);
 }
 
