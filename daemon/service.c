@@ -32,6 +32,12 @@ service_status(const char *fmt, ...)
 }
 
 void
+service_extend(unsigned seconds)
+{
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%u000000", seconds);
+}
+
+void
 service_ready(void)
 {
 	sd_notify(0, "READY=1");

@@ -12,6 +12,8 @@
 bool service_managed(void);
 /* A line for people: STATUS=. */
 void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The start takes so many seconds more from now, if it would be over by then. */
+void service_extend(unsigned seconds);
 /* The mount has answered a lookup. */
 void service_ready(void);
 /* A reload begins; service_ready() ends it, however it went. */

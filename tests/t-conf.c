@@ -139,7 +139,7 @@ TEST(bad_files)
 	    "t.conf:1: byte 0xe9 in column 6 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon]: byte 0xff in column 4 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon] acc\xff: unknown key, expected mountpoint, access, "
-	    "allow-other, attr-timeout, watch, threads, dev, suid, export or seccomp\n"
+	    "allow-other, attr-timeout, watch, wait, threads, dev, suid, export or seccomp\n"
 	    "t.conf:5: [etfs /a]: byte 0xc3 in column 8 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:6: [etfs /a]: byte 0xff in column 7 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:9: [rumpfs] mode: \"8\" is not a mode, expected octal digits, 0 to 7777");
