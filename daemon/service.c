@@ -59,6 +59,12 @@ service_progress(const char *text)
 }
 
 void
+service_extend(unsigned seconds)
+{
+	sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%u000000", seconds);
+}
+
+void
 service_ready(void)
 {
 	in_motion = false;
