@@ -14,6 +14,10 @@
 void log_init(int level);
 /* From here on to the system's log, facility daemon. */
 void log_to_syslog(void);
+/* From here on stderr is not waited for: somebody uses the mount, and who reads a pipe may
+ * have stopped.  What could not be written within a moment is dropped, and how much that was
+ * is said as soon as it can be. */
+void log_unheard(void);
 
 /* One line, without a newline; on stderr "rumpfuse: " goes before it.  prio: LOG_ERR … */
 void log_msg(int prio, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -72,6 +72,12 @@ service_ready(void)
 }
 
 void
+service_ready_as(pid_t pid)
+{
+	sd_notifyf(0, "MAINPID=%d\nREADY=1", pid);
+}
+
+void
 service_reloading(void)
 {
 	struct timespec ts;

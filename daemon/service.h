@@ -7,6 +7,7 @@
 #define RF_DAEMON_SERVICE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* Is there one that waits to be told? */
 bool service_managed(void);
@@ -19,6 +20,8 @@ void service_progress(const char *text);
 void service_extend(unsigned seconds);
 /* The mount has answered a lookup. */
 void service_ready(void);
+/* The same, said by a parent that ends: this process stays. */
+void service_ready_as(pid_t pid);
 /* A reload begins; service_ready() ends it, however it went. */
 void service_reloading(void);
 void service_stopping(void);
