@@ -15,6 +15,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
 #include "daemon/service.h"
 
 enum {
@@ -50,6 +51,7 @@ await_child(pid_t pid, int fd)
 		log_msg(LOG_ERR, "unmounted before it answered");
 		return EXIT_RUN;
 	}
+	progress_wipe();
 	log_msg(LOG_ERR, "the daemon was ended by signal %d", WTERMSIG(status));
 	return EXIT_RUN;
 }
@@ -122,6 +124,7 @@ background_ready(struct background *bg)
 
 	if (bg->bg_fd < 0)
 		return true;
+	progress_detach();
 	log_to_syslog();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {

@@ -71,43 +71,58 @@ log_unheard(void)
 	log_waits_little = true;
 }
 
+#define WIPE "\r\033[K"
+
+static char bar[1024]; /* log_mtx: what is at the bottom of the terminal, or nothing */
+
+void
+log_bar(const char *text)
+{
+	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, strlen(WIPE)},
+	    {bar, 0},
+	};
+
+	pthread_mutex_lock(&log_mtx);
+	snprintf(bar, sizeof(bar), "%s", text ? text : "");
+	iov[1].iov_len = strlen(bar);
+	if (writev(STDERR_FILENO, iov, 2) < 0)
+		bar[0] = '\0';
+	pthread_mutex_unlock(&log_mtx);
+}
+
 /* Can a line be written to stderr without being held?  One page is free in a pipe then. */
 static bool
 can_write(void)
 {
 	struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-	return poll(&pfd, 1, log_lost > 0 ? 0 : HEARD_WITHIN_MS) == 1;
+	return !log_waits_little ||
+	       poll(&pfd, 1, log_lost > 0 ? 0 : HEARD_WITHIN_MS) == 1;
 }
 
-/* A line in one write, so that lines of several threads do not mix. */
+/* A line in one write, one at a time, so that lines of several threads do not mix and what
+ * poll(2) says holds.  Where it fails nobody is listening, and there is nobody else to tell.
+ * log_mtx is held. */
 static void
 write_line(const struct iovec *iov, int n)
 {
 	char text[80];
 	int len;
 
-	if (!log_waits_little) {
-		if (writev(STDERR_FILENO, iov, n) < 0)
-			return; /* nobody is listening, and there is nobody else to tell */
-		return;
-	}
-	/* One at a time, so that what poll(2) says holds. */
-	pthread_mutex_lock(&log_mtx);
 	if (!can_write()) {
 		log_lost++;
-	} else {
-		if (log_lost > 0) {
-			len = snprintf(text, sizeof(text),
-			    "rumpfuse: %lu lines were lost: nobody read them\n",
-			    log_lost);
-			log_lost = 0;
-			(void)!write(STDERR_FILENO, text, (size_t)len);
-		}
-		if (can_write())
-			(void)!writev(STDERR_FILENO, iov, n);
+		return;
 	}
-	pthread_mutex_unlock(&log_mtx);
+	if (log_lost > 0) {
+		len = snprintf(text, sizeof(text),
+		    "rumpfuse: %lu lines were lost: nobody read them\n", log_lost);
+		log_lost = 0;
+		(void)!write(STDERR_FILENO, text, (size_t)len);
+		if (!can_write())
+			return;
+	}
+	(void)!writev(STDERR_FILENO, iov, n);
 }
 
 static void
@@ -115,18 +130,26 @@ to_stderr(int prio, const char *before, const char *text)
 {
 	char level[8] = "";
 	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, 0},
 	    {level, 0},
 	    {(char *)(uintptr_t)before, strlen(before)},
 	    {(char *)(uintptr_t)text, strlen(text)},
 	    {(char *)(uintptr_t) "\n", 1},
+	    {bar, 0},
 	};
 
 	if (log_journal) {
 		/* The journal knows whose line it is. */
-		iov[0].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
-		iov[1].iov_len = 0;
+		iov[1].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
+		iov[2].iov_len = 0;
 	}
-	write_line(iov, 4);
+	pthread_mutex_lock(&log_mtx);
+	if (bar[0]) {
+		iov[0].iov_len = strlen(WIPE);
+		iov[5].iov_len = strlen(bar);
+	}
+	write_line(iov, 6);
+	pthread_mutex_unlock(&log_mtx);
 }
 
 static void

@@ -30,6 +30,10 @@ void log_text(int prio, const char *text);
  * being done. */
 void log_tee(void (*fn)(void *arg, int prio, const char *text), void *arg);
 
+/* A line on stderr, which is a terminal, that stays below what is logged until it is given
+ * anew; NULL: none.  text has no newline and fits the terminal's width. */
+void log_bar(const char *text);
+
 /* trace_sink of -d: one line on stderr. */
 void log_trace(const char *line);
 

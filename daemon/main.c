@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/mount_helper.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
 #include "daemon/remount.h"
 #include "daemon/session.h"
 
@@ -41,6 +42,7 @@ main(int argc, char **argv)
 		break;
 	case OPTIONS_RUN:
 		log_init(o.o_debug ? LOG_DEBUG : LOG_INFO);
+		progress_start(o.o_debug);
 		code = o.o_check     ? session_check(&o)
 		       : o.o_remount ? remount_run(&o)
 		                     : session_run(&o);

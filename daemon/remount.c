@@ -63,7 +63,7 @@ set_flags(const char *path, unsigned long flags)
 static int
 check_config(const struct options *o, const char *path)
 {
-	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL);
+	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	bool rdonly = c && c->c_rdonly;
 
 	if (!c)

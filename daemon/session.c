@@ -23,6 +23,7 @@
 #include "daemon/mount_failure.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
+#include "daemon/waiting.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -262,6 +263,8 @@ serve(struct session *s)
 	s->s_nkeys = s->s_conf->c_netfs;
 	s->s_nimages = s->s_conf->c_nmounts;
 	if (r == 0)
+		r = control_open(s, &s->s_control);
+	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
@@ -271,9 +274,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = manager_start(&s->s_manager, s);
 	if (r == 0)
+		r = control_start(s->s_control);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		unmount(s);
 		end_notes(s);
@@ -282,6 +288,7 @@ serve(struct session *s)
 	r = loop(s);
 	signals_stop(s);
 	service_stopping();
+	control_stop(s->s_control);
 	s->s_stuck = !manager_stop(&s->s_manager);
 	if (r < 0) {
 		log_msg(LOG_ERR, "serving %s: %s", s->s_mountpoint, strerror(-r));
@@ -348,6 +355,15 @@ lift_file_size(void)
 	(void)setrlimit(RLIMIT_FSIZE, &rl);
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
 /* The process that stays.  An exit code. */
 static int
 run(struct session *s)
@@ -373,10 +389,17 @@ run(struct session *s)
 	tell_devices(s->s_conf, o);
 	code = space_new(
 	    &s->s_space, s->s_conf, &(struct space_how){.sh_rdonly = o->o_rdonly});
+	/* Told to end while it waited: nobody who sees the exit code waits for more. */
+	if (code == EXIT_RUN && o->o_foreground && waiting_ended())
+		return EXIT_OK;
 	if (code)
 		return code;
 	notify_init(&s->s_notify, &s->s_space.sp_vfs);
 	manager_init(&s->s_manager);
+	catalog_place_init(&s->s_catalog);
+	catalog_publish(&s->s_catalog, &s->s_space, s->s_conf);
+	atomic_store(&s->s_rdonly, o->o_rdonly || s->s_conf->c_rdonly);
+	s->s_began_ns = now_ns();
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
@@ -389,6 +412,7 @@ run(struct session *s)
 		if (s->s_stuck)
 			end_without_thread(EXIT_RUN,
 			    "a host path does not answer, and a reload or an image waits for it");
+		control_free(s->s_control);
 		fe_done(&s->s_fe);
 	} else {
 		log_msg(LOG_ERR, "%s", strerror(-r));
@@ -400,6 +424,7 @@ run(struct session *s)
 		end_without_thread(code, "somebody who holds a directory holds a thread");
 	notify_done(&s->s_notify);
 	manager_done(&s->s_manager);
+	catalog_place_done(&s->s_catalog);
 	return code;
 }
 
@@ -478,7 +503,7 @@ session_run(const struct options *o)
 
 	/* Who reads our messages may be gone. */
 	signal(SIGPIPE, SIG_IGN);
-	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL);
+	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	if (!s.s_conf)
 		return EXIT_CONFIG;
 	code = prepare_and_run(&s);
@@ -494,7 +519,7 @@ session_run(const struct options *o)
 int
 session_check(const struct options *o)
 {
-	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL);
+	struct conf *c = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	struct space_how how = {.sh_rdonly = o->o_rdonly, .sh_check = true};
 	struct space sp;
 	int code;

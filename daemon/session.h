@@ -24,6 +24,8 @@
 
 #include "daemon/apply.h"
 #include "daemon/background.h"
+#include "daemon/catalog.h"
+#include "daemon/control.h"
 #include "daemon/fe.h"
 #include "daemon/manager.h"
 #include "daemon/notify.h"
@@ -45,6 +47,10 @@ struct session {
 	struct fe s_fe;
 	struct notify s_notify;
 	struct manager s_manager;
+	struct catalog_place s_catalog;
+	struct control *s_control; /* c once it serves; or NULL */
+	uint64_t s_began_ns;       /* c: CLOCK_MONOTONIC */
+	atomic_bool s_rdonly;      /* a: the whole of it; the manager changes it */
 	struct readiness s_readiness;
 	struct job s_reload;        /* SIGHUP's */
 	atomic_bool s_reload_asked; /* it is queued */

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/changes.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/options.h"
@@ -278,11 +279,14 @@ log_statistics(struct session *s)
 static void
 do_reload(struct session *s, struct job *jb)
 {
+	struct reload_result rr = {0};
+
 	if (!s)
 		return;
 	/* What comes from here on may be about a text that is not seen any more. */
 	atomic_store(&s->s_reload_asked, false);
-	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
+	(void)change_reload(s, &rr);
+	reload_result_done(&rr);
 }
 
 static void
