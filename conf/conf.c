@@ -371,27 +371,46 @@ parse_key(struct conf_parse *p, const char *text)
 	conf_section_end(p);
 }
 
+/* What messages call the place of keys that no file declares. */
+static struct conf_file *
+file_of_keys(struct conf *c, const char *from)
+{
+	struct conf_own *own = c->c_strings;
+
+	for (unsigned i = 0; i < own->co_files->len; i++) {
+		struct conf_file *f = own->co_files->pdata[i];
+		if (f->cf_rank == UINT_MAX && strcmp(f->cf_name, from) == 0)
+			return f;
+	}
+	return file_new(c, from, UINT_MAX);
+}
+
 bool
 conf_add_key(struct conf *c, const char *text, unsigned line, struct conf_errors *errs)
 {
-	struct conf_own *own = c->c_strings;
+	return conf_add_key_from(c, "-k", text, line, errs);
+}
+
+bool
+conf_add_key_from(struct conf *c, const char *from, const char *text, unsigned line,
+    struct conf_errors *errs)
+{
+	const struct conf_file *f = file_of_keys(c, from);
 	size_t had = c->c_netfs;
 	struct conf_diags d;
 	int err = 0;
 	char *base = absolute_dir(".", &err);
 	bool ok;
 
-	if (own->co_k == NULL)
-		own->co_k = file_new(c, "-k", UINT_MAX);
 	conf_diags_init(&d);
 	if (base) {
 		struct conf_parse p;
-		conf_parse_init(&p, c, &d, own->co_k, base);
+		conf_parse_init(&p, c, &d, f, base);
 		p.cp_line = line;
 		parse_key(&p, text);
 		conf_parse_done(&p);
 	} else {
-		conf_diag(&d, own->co_k, line, NULL, NULL,
+		conf_diag(&d, f, line, NULL, NULL,
 		    "the working directory has no path: %s, expected one",
 		    g_strerror(err));
 	}
@@ -401,4 +420,13 @@ conf_add_key(struct conf *c, const char *text, unsigned line, struct conf_errors
 	if (!ok && c->c_netfs > had)
 		conf_etfs_done(&c->c_etfs[--c->c_netfs]);
 	return ok;
+}
+
+void
+conf_drop_key(struct conf *c, size_t i)
+{
+	conf_etfs_done(&c->c_etfs[i]);
+	c->c_netfs--;
+	memmove(
+	    &c->c_etfs[i], &c->c_etfs[i + 1], (c->c_netfs - i) * sizeof(c->c_etfs[0]));
 }

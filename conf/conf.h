@@ -154,6 +154,12 @@ void conf_free(struct conf *c);
 bool conf_add_key(
     struct conf *c, const char *text, unsigned line, struct conf_errors *errs);
 
+/* The same of keys that come from elsewhere: "from" stands for "-k". */
+bool conf_add_key_from(struct conf *c, const char *from, const char *text, unsigned line,
+    struct conf_errors *errs);
+/* Takes the i'th key of c_etfs out, and frees what it owns; those after it move up. */
+void conf_drop_key(struct conf *c, size_t i);
+
 /* Checks what only the whole shows: one path declared twice, a path below something that
  * is not a directory, mounts that need one another.  conf_load() has done it; call it again after conf_add_key(). */
 bool conf_check(const struct conf *c, struct conf_errors *errs);

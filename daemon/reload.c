@@ -331,7 +331,7 @@ is_live(const struct conf_etfs *ce)
 
 static bool
 apply_difference(struct space *sp, const struct conf *old, const struct conf *new,
-    bool live, size_t *ret_failed)
+    bool live, size_t *ret_failed, struct reload_result *ret)
 {
 	struct diff d;
 	bool ok = diff_make(&d, sp, old, new);
@@ -340,6 +340,9 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
 		log_msg(LOG_ERR, "out of memory");
 	ok = ok && diff_apply(sp, &d, ret_failed) == 0;
 	if (ok) {
+		*ret = (struct reload_result){.rr_added = d.ncame - d.nchanged,
+		    .rr_removed = d.ngone - d.nchanged,
+		    .rr_changed = d.nchanged};
 		tell_other_changes(old, new);
 		for (size_t i = 0; !live && i < d.ncame; i++)
 			if (is_live(d.came[i]))
@@ -380,9 +383,18 @@ runs(const struct conf_mount *cm, void *arg)
 }
 
 void
-reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
+reload_result_done(struct reload_result *rr)
 {
-	struct conf *new = apply_load(o, o->o_config);
+	for (size_t i = 0; i < rr->rr_nplan; i++)
+		free(rr->rr_plan[i]);
+	free(rr->rr_plan);
+}
+
+bool
+reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
+    struct reload_result *ret)
+{
+	struct conf *new = apply_load(o, o->o_config, &sp->sp_added);
 	struct running rn = {sp, *conf};
 	struct space_how how = {
 	    .sh_rdonly = o->o_rdonly, .sh_check = true, .sh_runs = runs, .sh_arg = &rn};
@@ -392,7 +404,7 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 
 	if (new &&space_new(&trial, new, &how) == 0) {
 		space_done(&trial);
-		ok = apply_difference(sp, *conf, new, live, &failed);
+		ok = apply_difference(sp, *conf, new, live, &failed, ret);
 	}
 	if (!ok) {
 		if (failed)
@@ -405,8 +417,9 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 			    "the configuration was not reloaded; nothing has changed");
 		if (new)
 			conf_free(new);
-		return;
+		return false;
 	}
 	conf_free(*conf);
 	*conf = new;
+	return true;
 }

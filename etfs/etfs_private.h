@@ -95,6 +95,7 @@ struct etfs {
 	struct vfs *e_vfs;        /* c */
 	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
 	_Atomic uint64_t e_nkeys; /* a */
+	_Atomic bool e_rdonly;    /* a: etfs_set_rdonly() */
 	struct etfs_opts e_opts;  /* c */
 	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
@@ -107,6 +108,9 @@ struct etfs {
 	pthread_mutex_t e_share_mtx; /* rank LEAF */
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
 	uint32_t e_share_size, e_share_count;
+	pthread_mutex_t e_list_mtx; /* rank LEAF */
+	struct etfs_key *e_list,
+	    **e_list_tail; /* e_list_mtx: the first registered first */
 	pthread_mutex_t e_lock_mtx;
 	struct hostlock **e_locks;          /* l: chains */
 	uint32_t e_lock_size, e_lock_count; /* l */
@@ -145,7 +149,8 @@ struct etfs_key {
 	struct etfs_key *k_share_next, *k_share_prev;
 	struct enode *k_share_root;
 	bool k_laps;
-	struct etfs_view k_view; /* s: of the root node's shard */
+	struct etfs_view k_view;            /* s: of the root node's shard */
+	struct etfs_key *k_next, **k_prevp; /* e_list_mtx: all that are registered */
 };
 
 /* A vnode of etfs.  Its identity is (mount, alias, dev, ino). */
