@@ -92,6 +92,7 @@ static const struct {
     {"acting as a caller",
 	"setfsuid setfsgid setgroups getgroups capget getuid geteuid getgid getegid"},
     {"the end", "umount2 wait4 exit exit_group"},
+    {"the control socket", "accept accept4"},
     {"syslog, user names in a configuration",
 	"connect sendto sendmsg sendmmsg recvfrom recvmsg getsockname getpeername getsockopt "
 	"setsockopt shutdown"},

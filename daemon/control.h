@@ -8,9 +8,11 @@
  * outside the mount, so that it answers when the mount does not.  Where there is no RUNDIR
  * the daemon goes on without one and says so once.
  *
- * Protocol.  Text, one JSON object to a line of at most 64 KiB, both ways; a connection is
- * good for any number of requests, which may be sent without waiting; the answers come in
- * the order of the requests.
+ * Protocol.  Text, one JSON object to a line, both ways.  A request has at most 64 KiB with
+ * its newline; an answer may be of any length, for the list of keys is.  A connection is
+ * good for any number of requests, which may be sent without waiting; they are done one after
+ * the other, and the answers come in the order of the requests.  Who does not read his
+ * answer for half a minute is cut off.
  *
  *	{"id": 1, "op": "list"}
  *	{"id": 1, "ok": true, "result": {…}}

@@ -22,7 +22,7 @@ same_key(const struct conf_etfs *a, const struct conf_etfs *b)
 	return same_text(a->ce_host, b->ce_host) && a->ce_type == b->ce_type &&
 	       a->ce_begin == b->ce_begin && a->ce_size == b->ce_size &&
 	       same_text(a->ce_partition, b->ce_partition) &&
-	       a->ce_rdonly == b->ce_rdonly && a->ce_missing_hide == b->ce_missing_hide &&
+	       a->ce_rdonly == b->ce_rdonly && a->ce_missing == b->ce_missing &&
 	       a->ce_hidden == b->ce_hidden && a->ce_no_lock == b->ce_no_lock &&
 	       a->ce_special == b->ce_special && a->ce_watch == b->ce_watch &&
 	       a->ce_symlinks == b->ce_symlinks && a->ce_set_mode == b->ce_set_mode &&
@@ -77,7 +77,8 @@ tell_other_changes(const struct conf *a, const struct conf *b)
 
 	if (!same_text(a->c_mountpoint, b->c_mountpoint) || a->c_rdonly != b->c_rdonly ||
 	    a->c_allow_other != b->c_allow_other || a->c_threads != b->c_threads ||
-	    a->c_attr_timeout_ns != b->c_attr_timeout_ns || a->c_dev != b->c_dev ||
+	    a->c_attr_timeout_ns != b->c_attr_timeout_ns ||
+	    a->c_wait_ns != b->c_wait_ns || a->c_dev != b->c_dev ||
 	    a->c_suid != b->c_suid || a->c_export != b->c_export ||
 	    a->c_watch != b->c_watch || a->c_no_seccomp != b->c_no_seccomp)
 		later("[daemon]");
@@ -330,7 +331,7 @@ is_live(const struct conf_etfs *ce)
 
 static bool
 apply_difference(struct space *sp, const struct conf *old, const struct conf *new,
-    bool live, size_t *ret_failed)
+    bool live, size_t *ret_failed, struct reload_result *ret)
 {
 	struct diff d;
 	bool ok = diff_make(&d, sp, old, new);
@@ -339,6 +340,9 @@ apply_difference(struct space *sp, const struct conf *old, const struct conf *ne
 		log_msg(LOG_ERR, "out of memory");
 	ok = ok && diff_apply(sp, &d, ret_failed) == 0;
 	if (ok) {
+		*ret = (struct reload_result){.rr_added = d.ncame - d.nchanged,
+		    .rr_removed = d.ngone - d.nchanged,
+		    .rr_changed = d.nchanged};
 		tell_other_changes(old, new);
 		for (size_t i = 0; !live && i < d.ncame; i++)
 			if (is_live(d.came[i]))
@@ -379,9 +383,18 @@ runs(const struct conf_mount *cm, void *arg)
 }
 
 void
-reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
+reload_result_done(struct reload_result *rr)
 {
-	struct conf *new = apply_load(o, o->o_config);
+	for (size_t i = 0; i < rr->rr_nplan; i++)
+		free(rr->rr_plan[i]);
+	free(rr->rr_plan);
+}
+
+bool
+reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
+    struct reload_result *ret)
+{
+	struct conf *new = apply_load(o, o->o_config, &sp->sp_added);
 	struct running rn = {sp, *conf};
 	struct space_how how = {
 	    .sh_rdonly = o->o_rdonly, .sh_check = true, .sh_runs = runs, .sh_arg = &rn};
@@ -391,7 +404,7 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 
 	if (new &&space_new(&trial, new, &how) == 0) {
 		space_done(&trial);
-		ok = apply_difference(sp, *conf, new, live, &failed);
+		ok = apply_difference(sp, *conf, new, live, &failed, ret);
 	}
 	if (!ok) {
 		if (failed)
@@ -404,8 +417,9 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 			    "the configuration was not reloaded; nothing has changed");
 		if (new)
 			conf_free(new);
-		return;
+		return false;
 	}
 	conf_free(*conf);
 	*conf = new;
+	return true;
 }

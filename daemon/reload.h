@@ -13,8 +13,16 @@
 
 #include "daemon/apply.h"
 
-/* On success *conf is replaced (and the old one freed).  On failure nothing is changed;
- * all reasons are logged. */
-void reload(struct space *sp, struct conf **conf, const struct options *o, bool live);
+struct reload_result {
+	size_t rr_added, rr_removed, rr_changed;
+	char **rr_plan; /* rr_nplan sentences */
+	size_t rr_nplan;
+};
+void reload_result_done(struct reload_result *rr);
+
+/* On success *conf is replaced (and the old one freed), and *ret says what was done.  On
+ * failure nothing is changed; all reasons are logged. */
+bool reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
+    struct reload_result *ret);
 
 #endif
