@@ -43,10 +43,11 @@ struct session {
 	struct notify s_notify;
 	struct manager s_manager;
 	struct catalog_place s_catalog;
-	struct control *s_control;  /* c once it serves; or NULL */
-	uint64_t s_began_ns;        /* c: CLOCK_MONOTONIC */
-	atomic_bool s_rdonly;       /* a: the whole of it; the manager changes it */
-	struct job s_reload;        /* SIGHUP's */
+	struct control *s_control; /* c once it serves; or NULL */
+	uint64_t s_slow_ns;        /* c: requests that wait longer are told of; 0: none */
+	uint64_t s_began_ns;       /* c: CLOCK_MONOTONIC */
+	atomic_bool s_rdonly;      /* a: the whole of it; the manager changes it */
+	struct job s_reload;       /* SIGHUP's */
 	atomic_bool s_reload_asked; /* it is queued */
 	struct fuse_session *s_se;
 	struct background s_bg;

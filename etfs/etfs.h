@@ -127,8 +127,9 @@ struct etfs_info {
 	uint64_t ei_begin, ei_size;   /* of directories: 0 and 0 */
 	bool ei_window;               /* a fixed range, not the whole living file */
 	bool ei_rdonly, ei_hidden, ei_missing;
-	bool
-	    ei_watched; /* changes on the host are told to the kernel where that can be known */
+	bool ei_nocache;                      /* contents are not kept by the kernel */
+	bool ei_watched;                      /* it is told of changes on the host */
+	uint64_t ei_ops, ei_read, ei_written; /* requests; bytes */
 };
 int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
 /* The same of a key without a name; ei_key is NULL. */
@@ -167,6 +168,13 @@ int etfs_mounted_at(struct etfs *e, const char *mountpoint);
  * registered: in a thread of its own, which has what the caller has (capabilities, signal
  * mask).  Without it, or where it fails, nothing is watched. */
 void etfs_watch(struct etfs *e);
+
+/*
+ * Where a node is, in the namespace and on the host, as far as that can be said without
+ * waiting for the host; "..." stands for what cannot.  Both buffers have cap bytes.  False:
+ * it is not of etfs.
+ */
+bool etfs_where(struct vnode *vp, char *path, char *host, size_t cap);
 
 struct etfs_stats {
 	uint64_t et_keys;
