@@ -237,6 +237,12 @@ TEST(percentiles)
 	hist_done(&d);
 	hist_done(&old);
 	hist_done(&h);
+	/* The last one has no bound. */
+	hist_of(&h, "[[null,1],[5,1]]");
+	CHECK_EQ(hist_percentile(&h, 0.5), 5);
+	CHECK(hist_percentile(&h, 1) == UINT64_MAX);
+	CHECK_EQ(hist_below(&h, 1 << 30), 1);
+	hist_done(&h);
 	/* Counts that nobody has counted, and what is no bucket. */
 	hist_of(&h,
 	    "[[1,9223372036854775807],[2,9223372036854775807],[3,9],[4],5,[6,-1],[7,\"x\"]]");
@@ -318,6 +324,7 @@ TEST(sizes)
 	SAME(text_us(1500), "1.50 ms");
 	SAME(text_us(15000), "15.0 ms");
 	SAME(text_us(61000000), "61.0 s");
+	SAME(text_us(UINT64_MAX), "> 2 min");
 	SAME(text_uptime(7999), "00:00:07");
 	SAME(text_uptime(UINT64_C(90061000)), "1d 01:01:01");
 }
