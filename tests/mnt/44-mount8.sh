@@ -186,6 +186,11 @@ check "access = ro: is ro" grep -q '^ro,' <<<"$(options)"
 status 32 "another configuration" $H "$D/a.conf" "$M" -o remount,ro
 says "another configuration: which" "ro.conf is mounted there, not .*a.conf"
 umounted "remount"
+status 0 "mounted read-only" mount -t rumpfuse -o ro "$D/a.conf" "$M"
+status 32 "what was opened read-only stays so" mount -o remount,rw -t rumpfuse "$D/a.conf" "$M"
+says "what was opened read-only: why" "cannot become writable: it was mounted read-only"
+check "what was opened read-only: is ro" grep -q '^ro,' <<<"$(options)"
+umounted "read-only"
 status 32 "nothing to be remounted" $H "$D/a.conf" "$M" -o remount,ro
 says "nothing is there" 'nothing is mounted there'
 mount -t tmpfs tmpfs "$M"

@@ -307,7 +307,7 @@ for n in 1 12; do
 	kill -TERM "${RF_PID[$M]}"
 	# What a thread of it has in the other's hands keeps it as a zombie.
 	check "SIGTERM while $n requests wait for the host: it ends" rf_gone "${RF_PID[$M]}"
-	at_most "seconds until it has ended" "$(since "$start")" 8
+	at_most "seconds until it has ended" "$(since "$start")" 15
 	log_says "why is said" "$M: a host path does not answer, and requests wait for it: they are cut off"
 	rf_is_mounted "$M" && fail "it is still mounted"
 	# shellcheck disable=SC2086
