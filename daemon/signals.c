@@ -316,6 +316,8 @@ take_signals(void *arg)
 		if (atomic_load(&s->s_ended))
 			return NULL;
 		switch (sig) {
+		case -1: /* it was stopped and goes on */
+			break;
 		case SIGHUP:
 			hang_up(s);
 			break;
