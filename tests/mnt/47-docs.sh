@@ -9,7 +9,7 @@ build=$(dirname "$RUMPFUSE")
 top=$(realpath "$HERE/../..")
 
 # Installed in copies that nobody else sees.
-for d in /usr/local /etc; do
+for d in /usr /etc; do
 	mkdir -p "$S/up$d" "$S/work$d"
 	mount -t overlay -o "lowerdir=$d,upperdir=$S/up$d,workdir=$S/work$d" overlay "$d" || exit 1
 done
