@@ -83,7 +83,6 @@ background_enter(struct background *bg)
 	}
 	close(fds[0]);
 	bg->bg_fd = fds[1];
-	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != self)
 		_exit(EXIT_RUN);
@@ -126,6 +125,9 @@ background_ready(struct background *bg)
 		return true;
 	progress_detach();
 	log_to_syslog();
+	/* Not before: to an automount point only the process group that serves it can come
+	 * while it is being mounted on, and that is who has started us. */
+	setsid();
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		for (int fd = 0; fd <= 2; fd++)

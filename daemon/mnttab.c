@@ -348,7 +348,7 @@ lock_point(const char *path, int *ret_fd)
 	return 0;
 }
 
-/* -1 after an error message: our source is mounted there. */
+/* -1 after an error message: our source is mounted there.  Another may be covered. */
 static int
 check_double(const char *path, const char *source)
 {
@@ -367,6 +367,9 @@ check_double(const char *path, const char *source)
 		else
 			log_msg(LOG_ERR, "%s is already mounted on %s", source, path);
 		r = -1;
+	} else if (strcmp(e.me_fstype, "fuse.rumpfuse") == 0) {
+		log_msg(LOG_NOTICE, "%s: what is mounted there, %s, is covered", path,
+		    e.me_source);
 	}
 	mnttab_entry_done(&e);
 	return r;
@@ -395,16 +398,46 @@ mnttab_prepare(const char *mountpoint, const char *source, char **ret_path, int 
 	return 0;
 }
 
+static bool
+find_in(const char *list, char *path, size_t cap)
+{
+	char *dirs = strdup(list), *save = NULL;
+	bool found = false;
+
+	for (char *d = dirs ? strtok_r(dirs, ":", &save) : NULL; d && !found;
+	     d = strtok_r(NULL, ":", &save)) {
+		int n = snprintf(path, cap, "%s/fusermount3", d);
+
+		found = n > 0 && (size_t)n < cap && access(path, X_OK) == 0;
+	}
+	free(dirs);
+	return found;
+}
+
+bool
+mnttab_find_fusermount(char *path, size_t cap)
+{
+	const char *dirs = getenv("PATH");
+
+	/* mount(8) leaves us without it, and libfuse looks at its usual place first. */
+	return find_in("/usr/bin:/bin:/usr/local/bin", path, cap) ||
+	       (dirs && find_in(dirs, path, cap));
+}
+
 static int
 run_fusermount(const char *path, bool lazy)
 {
 	char *argv[] = {"fusermount3", "-u", "-q", lazy ? "-z" : "--", "--", NULL, NULL};
-	char *arg = strdup(path);
+	char *arg;
+	char program[512];
 	posix_spawnattr_t attr;
 	sigset_t none;
 	pid_t pid;
 	int r, status;
 
+	if (!mnttab_find_fusermount(program, sizeof(program)))
+		return -ENOENT;
+	arg = strdup(path);
 	if (!arg)
 		return -ENOMEM;
 	argv[lazy ? 5 : 4] = arg;
@@ -412,7 +445,7 @@ run_fusermount(const char *path, bool lazy)
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	r = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
+	r = posix_spawn(&pid, program, NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	free(arg);
 	if (r != 0)

@@ -8,6 +8,7 @@
 #define RF_DAEMON_MNTTAB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mnttab_entry {
@@ -55,6 +56,9 @@ char *mnttab_absolute(const char *mountpoint);
  * force: even if it is in use; requests that wait for an answer fail.  0 or -errno
  * (-EBUSY). */
 int mnttab_unmount(const char *path, bool force);
+
+/* Where fusermount3(1) is; false: nowhere. */
+bool mnttab_find_fusermount(char *path, size_t cap);
 
 /*
  * fusermount3 is setuid, and a confined process gains no rights from one (confine.h).  So

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -18,10 +17,11 @@
 
 #include "daemon/confine.h"
 #include "daemon/log.h"
+#include "daemon/mnttab.h"
 
 /* Is there something to be said about the device? */
 static bool
-device(bool alone)
+device(void)
 {
 	int fd;
 
@@ -31,37 +31,16 @@ device(bool alone)
 		    "container it has to be given (--device /dev/fuse)");
 		return true;
 	}
-	if (!alone) /* fusermount3 opens it, as root */
-		return false;
 	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		log_msg(LOG_ERR,
 		    "/dev/fuse cannot be opened: %s: the unit, or the container, must be "
-		    "allowed to use it (DeviceAllow=/dev/fuse rw)",
+		    "allowed to use it (DeviceAllow=/dev/fuse rw), and its mode is 0666",
 		    strerror(errno));
 		return true;
 	}
 	close(fd);
 	return false;
-}
-
-/* Where a program is, as the C library looks for it. */
-static bool
-find_program(const char *name, char *path, size_t cap)
-{
-	char *dirs = getenv("PATH"), *save = NULL;
-	bool found = false;
-
-	dirs = strdup(dirs ? dirs : "/bin:/usr/bin");
-	if (!dirs)
-		return false;
-	for (char *d = strtok_r(dirs, ":", &save); d && !found;
-	     d = strtok_r(NULL, ":", &save)) {
-		snprintf(path, cap, "%s/%s", d, name);
-		found = access(path, X_OK) == 0;
-	}
-	free(dirs);
-	return found;
 }
 
 static bool
@@ -79,7 +58,7 @@ fusermount(void)
 	char path[512];
 	struct stat st;
 
-	if (!find_program("fusermount3", path, sizeof(path))) {
+	if (!mnttab_find_fusermount(path, sizeof(path))) {
 		log_msg(LOG_ERR,
 		    "fusermount3, which mounts for other users than root, is not installed "
 		    "(package fuse3)");
@@ -122,10 +101,8 @@ others_allowed(void)
 void
 mount_failure(const char *mountpoint, bool allow_other)
 {
-	bool alone = confine_can_unmount();
-
-	if (!device(alone) && !alone && !fusermount() && allow_other && getuid() != 0 &&
-	    !others_allowed())
+	if (!device() && !confine_can_unmount() && !fusermount() && allow_other &&
+	    getuid() != 0 && !others_allowed())
 		log_msg(LOG_ERR,
 		    "allow_other by other users than root needs the line user_allow_other in "
 		    "/etc/fuse.conf");

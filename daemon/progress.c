@@ -41,6 +41,12 @@ static struct {
 	bool bar, status; /* it is there */
 } now_shown;              /* m */
 
+static _Thread_local struct {
+	void (*fn)(void *arg, const struct progress *pg);
+	void *arg;
+	uint64_t told_ns;
+} tee;
+
 /* Words. */
 
 /* The power of 1024 that n is best said in. */
@@ -279,7 +285,7 @@ static bool
 has_place(const struct progress *pg, uint64_t now_ns)
 {
 	return !now_shown.pg || now_shown.pg == pg ||
-	       pg->pg_began_ns > now_shown.began_ns ||
+	       pg->pg_began_ns >= now_shown.began_ns ||
 	       now_ns - now_shown.told_ns > STALE_NS;
 }
 
@@ -348,6 +354,8 @@ progress_tell_at(struct progress *pg, int end, uint64_t now_ns)
 	}
 	if (!pg->pg_shown && (end || now_ns - pg->pg_began_ns < how.ph_after_ns))
 		return;
+	if (!end && tee.fn && is_due(&tee.told_ns, now_ns, STATUS_NS))
+		tee.fn(tee.arg, pg);
 	if (end)
 		pthread_mutex_lock(&mtx);
 	else if (pthread_mutex_trylock(&mtx) != 0)
@@ -400,6 +408,14 @@ progress_start(bool lines)
 	starter = getpid();
 	progress_set(&h);
 	progress_sink = sink;
+}
+
+void
+progress_tee(void (*fn)(void *arg, const struct progress *pg), void *arg)
+{
+	tee.fn = fn;
+	tee.arg = arg;
+	tee.told_ns = 0;
 }
 
 void

@@ -32,6 +32,9 @@ struct progress_how {
 /* Begins to watch; before there are threads, by the process that the person waits for.
  * lines: no bar, whatever stderr is. */
 void progress_start(bool lines);
+/* What this thread does from here on fn gets too, every second of what takes longer than one;
+ * fn NULL: no more.  For who asked for what is being done. */
+void progress_tee(void (*fn)(void *arg, const struct progress *pg), void *arg);
 /* From here on nobody reads stderr. */
 void progress_detach(void);
 /* The process that had the terminal has died: its bar is taken away. */

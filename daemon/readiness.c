@@ -90,6 +90,7 @@ run(void *arg)
 	log_unheard();
 	service_status("%s on %s: %zu keys, %zu images", s->s_source, s->s_mountpoint,
 	    s->s_nkeys, s->s_nimages);
+	service_running();
 	if (!s->s_forked)
 		service_ready();
 	log_msg(LOG_INFO, "%s mounted on %s", s->s_source, s->s_mountpoint);

@@ -139,6 +139,12 @@ remount_run(const struct options *o)
 		log_msg(LOG_ERR, "-o remount needs a mount point");
 		return EXIT_USAGE;
 	}
+	if (mnttab_given_fd(o->o_mountpoint) >= 0) {
+		log_msg(LOG_ERR,
+		    "mount.fuse3 with drop_privileges mounts anew instead of remounting: umount "
+		    "what lies on top now, and remount without that option");
+		return EXIT_MOUNT;
+	}
 	path = mnttab_absolute(o->o_mountpoint);
 	r = path ? mnttab_at(path, &e) : -errno;
 	if (r < 0) {

@@ -65,6 +65,12 @@ service_extend(unsigned seconds)
 }
 
 void
+service_running(void)
+{
+	in_motion = false;
+}
+
+void
 service_ready(void)
 {
 	in_motion = false;

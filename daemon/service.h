@@ -18,6 +18,8 @@ void service_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void service_progress(const char *text);
 /* The start takes so many seconds more from now, if it would be over by then. */
 void service_extend(unsigned seconds);
+/* It has been started, whoever says so: progress is given no more time from here on. */
+void service_running(void);
 /* The mount has answered a lookup. */
 void service_ready(void);
 /* The same, said by a parent that ends: this process stays. */

@@ -315,6 +315,9 @@ take_signals(void *arg)
 
 		if (atomic_load(&s->s_ended))
 			return NULL;
+		/* A process that was stopped and goes on hears of it by EINTR. */
+		if (sig < 0)
+			continue;
 		switch (sig) {
 		case SIGHUP:
 			hang_up(s);

@@ -282,6 +282,31 @@ TEST(detached_in_the_midst)
 	CHECK_EQ(nlines, 2);
 }
 
+/* Who asked for it. */
+
+static void
+count(void *arg, const struct progress *pg)
+{
+	CHECK(strcmp(pg->pg_name, "a") == 0);
+	++*(unsigned *)arg;
+}
+
+TEST(tee)
+{
+	struct progress pg = PG("opening", "a", "bytes", 0);
+	unsigned n = 0;
+
+	begin(false);
+	progress_tee(count, &n);
+	for (unsigned i = 0; i < 35; i++)
+		tell(&pg, i, T0 + 350 * S + i * 100 * MS);
+	CHECK_EQ(n, 3); /* at 1, 2 and 3 s */
+	progress_tee(NULL, NULL);
+	tell(&pg, 50, T0 + 355 * S);
+	progress_tell_at(&pg, 1, T0 + 356 * S);
+	CHECK_EQ(n, 3);
+}
+
 /* The service manager. */
 
 static char told[2048];

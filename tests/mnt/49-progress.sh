@@ -1,18 +1,18 @@
 #!/bin/bash
 # What takes long says so: a bar on a terminal, STATUS= for a service manager, lines
 # elsewhere; and nothing remains of it, nor is said of what is quick.
-LIMIT=60
+LIMIT=120
 . "$(dirname "$0")/lib.sh"
 M=$W/m
 mkdir "$M"
 
-# What one waits for.  In the large one b lies behind 10 MiB that bzip2 has to go through, with
+# What one waits for.  In the large one b lies behind 5 MiB that bzip2 has to go through, with
 # a small cache.
 mkdir "$S/t"
-head -c 10M /dev/urandom >"$S/t/a"
+head -c 5M /dev/urandom >"$S/t/a"
 head -c 100K /dev/urandom >"$S/t/b"
-head -c 8M /dev/urandom >"$S/t/c"
-head -c 4M /dev/urandom >"$S/t/d"
+head -c 9M /dev/urandom >"$S/t/c"
+head -c 3M /dev/urandom >"$S/t/d"
 pack() { tar -C "$S/t" --use-compress-program='bzip2 -1' -cf "$@"; }
 check "a large archive" pack "$W/big.tar.bz2" a b c
 check "a smaller one" pack "$W/mid.tar.bz2" d
@@ -83,7 +83,7 @@ now="RF_PROGRESS_AFTER_MS=20 RF_PROGRESS_LINE_MS=100"
 # In the foreground.
 # shellcheck disable=SC2086
 check "a mount on a terminal" terminal "$W/fg" "$M" env $now TERM=xterm "$RUMPFUSE" -f "$conf" "$M"
-n=$(bars "$W/fg" 'opening .*mid.tar.bz2 \[[#-]+\] [0-9]+ %  [0-9.]+ of 4\.[0-9] MiB  [0-9.]+ MiB/s  0:0[0-9] left$')
+n=$(bars "$W/fg" 'opening .*mid.tar.bz2 \[[#-]+\] [0-9]+ %  [0-9.]+ of 3\.[0-9] MiB  [0-9.]+ MiB/s  0:0[0-9] left$')
 check "has a bar ($n times)" [ "$n" -ge 1 ]
 same "and no line of it on the screen in the end" "$(cat "$W/fg.screen")" \
     "rumpfuse: $conf mounted on $M"
@@ -114,7 +114,7 @@ same "two lines, and no bar" "$(grep -c . "$W/warn.screen")" 2
 # shellcheck disable=SC2086
 check "a mount on a dumb terminal" terminal "$W/dumb" "$M" env $now TERM=dumb \
     "$RUMPFUSE" -f "$conf" "$M"
-line="^rumpfuse: opening $W/mid.tar.bz2: [0-9.]+ of 4\.[0-9] MiB, [0-9]+ %, [0-9.]+ MiB/s, 0:0[0-9] left$"
+line="^rumpfuse: opening $W/mid.tar.bz2: [0-9.]+ of 3\.[0-9] MiB, [0-9]+ %, [0-9.]+ MiB/s, 0:0[0-9] left$"
 check "has lines" grep -qE "$line" "$W/dumb.screen"
 check "and nothing else" bash -c "! grep -qa $'\033' '$W/dumb'"
 export RF_PROGRESS_AFTER_MS=20 RF_PROGRESS_LINE_MS=100
@@ -128,7 +128,7 @@ check "lines in a log" grep -qE "$line" "$log"
 check "and how long it took" grep -qE "^rumpfuse: opening $W/big.tar.bz2: it took 0:0[0-9]$" "$log"
 check "a file far behind" cmp "$M/big/b" "$S/t/b"
 check "says what it waits for" \
-    grep -qE "^rumpfuse: reading through $W/big.tar.bz2: [0-9.]+ of 10\.[0-9] MiB, [0-9]+ %" "$log"
+    grep -qE "^rumpfuse: reading through $W/big.tar.bz2: [0-9.]+ of 5\.[0-9] MiB, [0-9]+ %" "$log"
 check "and how long it took" grep -qE "^rumpfuse: reading through $W/big.tar.bz2: it took" "$log"
 check "nothing is drawn" bash -c "! grep -qa $'\033' '$log'"
 rf_umount "$M"
@@ -164,13 +164,24 @@ check "which is taken back" \
 
 # Keys, and a file that is copied.
 : >"$S/f"
-for ((i = 0; i < 20000; i++)); do
+for ((i = 0; i < 5000; i++)); do
 	printf '[etfs /keys/k%d]\nhost = %s\n' "$i" "$S/f"
 done >"$W/many.conf"
 printf '[file /copy]\nhost-copy = %s\n' "$S/t/a" >>"$W/many.conf"
 RF_PROGRESS_AFTER_MS=1 RF_PROGRESS_LINE_MS=1 rf_start 0 --check "$W/many.conf"
-check "keys are counted" grep -qE '^rumpfuse: checking: [0-9]+ of 2000[0-9] entries, [0-9]+ %' "$W/.out"
-check "a copy is told of" grep -qE "^rumpfuse: copying $S/t/a: [0-9.]+ of 10\.0 MiB" "$W/.out"
+check "keys are counted" grep -qE '^rumpfuse: checking: [0-9]+ of 500[0-9] entries, [0-9]+ %' "$W/.out"
+check "a copy is told of" grep -qE "^rumpfuse: copying $S/t/a: [0-9.]+ of 5\.0 MiB" "$W/.out"
+
+# Who asks for a reload is told how far it is.
+export RF_PROGRESS_AFTER_MS=1
+reload=$(rf_conf "[dir /d]")
+rf_mount "$reload" "$M" || done_testing
+cat "$W/many.conf" >>"$reload"
+check "a reload by rumpfusectl" terminal "$W/ctl" - env TERM=xterm \
+    "$(dirname "$RUMPFUSE")/rumpfusectl" "$M" reload
+check "shows how far it is" grep -qaE 'checking: [0-9]+ of 500[0-9] entries, [0-9]+ %' "$W/ctl"
+check "and takes that away" bash -c "! grep -qE 'entries, [0-9]+ %$' '$W/ctl.screen'"
+rf_umount "$M"
 
 # As people have it: what is quick says nothing.
 unset RF_PROGRESS_AFTER_MS RF_PROGRESS_LINE_MS
