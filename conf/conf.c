@@ -30,6 +30,7 @@ conf_new(void)
 	c->c_strings = own;
 	c->c_attr_timeout_ns = UINT64_C(1000000000);
 	c->c_wait_ns = UINT64_C(30000000000);
+	c->c_slow_ns = UINT64_C(5000000000);
 	c->c_size = conf_memory_percent(50);
 	c->c_inodes = UINT64_C(1) << 20;
 	c->c_mode = 0755;

@@ -117,6 +117,8 @@ struct conf {
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
 	bool c_export; /* file handles are good as long as the file is there */
 	bool c_no_seccomp;
+	uint64_t
+	    c_slow_ns; /* a request that takes longer is told of; 0: none; default 5 s */
 	/* [rumpfs] */
 	uint64_t c_size;           /* bytes; default half of the memory */
 	uint64_t c_inodes;         /* default 1M */

@@ -239,6 +239,7 @@ static const struct conf_key daemon_keys[] = {
     {"suid", conf_set_word, AT(conf, c_suid), 0, yes_no, "a boolean"},
     {"export", conf_set_word, AT(conf, c_export), 0, yes_no, "a boolean"},
     {"seccomp", conf_set_word, AT(conf, c_no_seccomp), 0, no_yes, "a boolean"},
+    {"slow", conf_set_duration, AT(conf, c_slow_ns)},
 };
 
 static const struct conf_key rumpfs_keys[] = {

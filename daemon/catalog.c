@@ -72,8 +72,12 @@ place(struct entry *en, const char *path, const struct conf_where *w)
 {
 	bool file = strcmp(w->cw_file, "-k") != 0 && strcmp(w->cw_file, "added") != 0;
 
-	if (!copy(path, &en->en_path) || !copy(w->cw_section, &en->en_section))
+	if (!copy(path, &en->en_path))
 		return false;
+	if (asprintf(&en->en_section, "[%s]", w->cw_section) < 0) {
+		en->en_section = NULL;
+		return false;
+	}
 	if (!file)
 		return copy(w->cw_file, &en->en_origin);
 	if (asprintf(&en->en_origin, "%s:%u", w->cw_file, w->cw_line) < 0)

@@ -37,7 +37,7 @@ struct entry {
 	char *en_device;     /* of an image that lies on a path of the tree; or NULL */
 	uint64_t en_begin, en_size; /* bytes; ENTRY_SIZE_UNKNOWN */
 	bool en_rdonly, en_hidden, en_missing;
-	char *en_section; /* "etfs /src" */
+	char *en_section; /* "[etfs /src]" */
 	char *en_origin;  /* "FILE:LINE", "-k", "added" */
 };
 

@@ -27,13 +27,15 @@
 
 #define RUNDIR "rumpfuse"
 /* Connections: at most, and what part of the descriptors that there may be. */
-#define CONNS_MAX    512u
-#define CONNS_MIN    4u
-#define CONNS_SHARE  8u
-#define BACKLOG      64
-#define NS_PER_S     UINT64_C(1000000000)
-#define UNREAD_NS    (30 * NS_PER_S)
-#define FULL_WAIT_NS (NS_PER_S / 10)
+#define CONNS_MAX       512u
+#define CONNS_MIN       4u
+#define CONNS_SHARE     8u
+#define BACKLOG         64
+#define NS_PER_S        UINT64_C(1000000000)
+#define NS_PER_MS       UINT64_C(1000000)
+#define UNREAD_NS       (30 * NS_PER_S)
+#define UNREAD_ROUND_MS 1000
+#define FULL_WAIT_MS    100
 
 uint64_t
 control_now_ns(void)
@@ -138,17 +140,12 @@ make(struct control *ct, int dir, const char *dirname)
 	struct stat st;
 	char name[32];
 
-	ct->ct_max = conns_max();
 	snprintf(name, sizeof(name), "%u:%u", major(ct->ct_session->s_dev),
 	    minor(ct->ct_session->s_dev));
 	if (asprintf(&ct->ct_path, "%s/%s", dirname, name) < 0)
 		ct->ct_path = NULL;
-	ct->ct_conns = calloc(ct->ct_max, sizeof(*ct->ct_conns));
-	if (!ct->ct_path || !ct->ct_conns)
+	if (!ct->ct_path)
 		return -ENOMEM;
-	ct->ct_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (ct->ct_wake < 0)
-		return -errno;
 	ct->ct_listen = listen_in(dir, name, &st);
 	if (ct->ct_listen < 0)
 		return ct->ct_listen;
@@ -157,32 +154,58 @@ make(struct control *ct, int dir, const char *dirname)
 	return 0;
 }
 
+static void
+wake(void *arg)
+{
+	const struct control *ct = arg;
+	const uint64_t one = 1;
+
+	/* It can only fail where it is awake already. */
+	if (write(ct->ct_wake, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* The thread without a socket. */
+static struct control *
+control_new(struct session *s)
+{
+	struct control *ct = calloc(1, sizeof(*ct));
+
+	if (!ct)
+		return NULL;
+	ct->ct_session = s;
+	ct->ct_listen = -1;
+	ct->ct_max = conns_max();
+	ct->ct_conns = calloc(ct->ct_max, sizeof(struct conn *));
+	ct->ct_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&ct->ct_mtx, NULL);
+	if (!ct->ct_conns || ct->ct_wake < 0) {
+		control_free(ct);
+		return NULL;
+	}
+	s->s_fe.fe_woken_arg = ct;
+	s->s_fe.fe_woken = s->s_slow_ns ? wake : NULL;
+	return ct;
+}
+
 int
 control_open(struct session *s, struct control **ret)
 {
+	struct control *ct = control_new(s);
 	char *dirname = NULL;
-	int dir = open_rundir(&dirname), r;
-	struct control *ct;
+	int dir, r;
 
-	*ret = NULL;
+	if (!ct)
+		return -ENOMEM;
+	*ret = ct;
+	dir = open_rundir(&dirname);
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
-	ct = calloc(1, sizeof(*ct));
-	r = ct ? 0 : -ENOMEM;
-	if (ct) {
-		ct->ct_session = s;
-		ct->ct_listen = ct->ct_wake = -1;
-		pthread_mutex_init(&ct->ct_mtx, NULL);
-		r = make(ct, dir, dirname);
-	}
+	r = make(ct, dir, dirname);
 	close(dir);
-	if (r < 0) {
+	if (r < 0)
 		log_msg(
 		    LOG_WARNING, "no control socket in %s: %s", dirname, strerror(-r));
-		control_free(ct);
-	} else {
-		*ret = ct;
-	}
 	free(dirname);
 	return 0;
 }
@@ -264,16 +287,6 @@ take_done(struct control *ct, bool *ret_stop, GString **ret_news, uint64_t *ret_
 	return t;
 }
 
-static void
-wake(struct control *ct)
-{
-	const uint64_t one = 1;
-
-	/* It can only fail where it is awake already. */
-	if (write(ct->ct_wake, &one, sizeof(one)) < 0)
-		return;
-}
-
 void
 control_task_tell(struct task *t, GString *line)
 {
@@ -338,17 +351,23 @@ pass_on(struct control *ct, uint64_t id, GString *line)
 		drop(ct, i);
 }
 
+static int
+sooner(int a, int b)
+{
+	return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
 /* Milliseconds until something is to be done that no descriptor tells of, or -1. */
 static int
-patience(const struct control *ct)
+patience(struct control *ct)
 {
-	int ms = ct->ct_full_ns ? (int)(FULL_WAIT_NS / 1000000) : -1;
+	int ms = sooner(slow_rounds(ct), ct->ct_full_ns ? FULL_WAIT_MS : -1);
 
 	for (unsigned i = 0; i < ct->ct_nconns; i++) {
 		if (ct->ct_conns[i]->cn_more)
 			return 0;
-		if (ct->ct_conns[i]->cn_out && ms < 0)
-			ms = 1000;
+		if (ct->ct_conns[i]->cn_out)
+			ms = sooner(ms, UNREAD_ROUND_MS);
 	}
 	return ms;
 }
@@ -402,7 +421,8 @@ serve(void *arg)
 
 		if (poll(pfd, n, patience(ct)) < 0)
 			continue; /* EINTR */
-		if (ct->ct_full_ns && control_now_ns() - ct->ct_full_ns >= FULL_WAIT_NS)
+		if (ct->ct_full_ns &&
+		    control_now_ns() - ct->ct_full_ns >= FULL_WAIT_MS * NS_PER_MS)
 			ct->ct_full_ns = 0;
 		serve_all(ct, pfd);
 		done = take_done(ct, &stop, &news, &conn);
@@ -463,6 +483,7 @@ control_free(struct control *ct)
 		close(ct->ct_listen);
 	if (ct->ct_wake >= 0)
 		close(ct->ct_wake);
+	slow_done(ct);
 	free(ct->ct_conns);
 	free(ct->ct_path);
 	pthread_mutex_destroy(&ct->ct_mtx);

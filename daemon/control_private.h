@@ -6,6 +6,7 @@
  *   control_ops.c   what is asked: answered at once, or made a job of the manager's
  *   control_json.c  the form of the lines
  *   control_stats.c, control_explain.c   the longer answers
+ *   control_slow.c  requests that wait: told, and listed
  *
  * A connection is the control thread's alone.  A task, once posted, is the manager's, and
  * comes back by ct_done; its connection may have gone by then, so it knows that by a number.
@@ -69,6 +70,12 @@ struct control {
 	unsigned ct_nconns;
 	uint64_t ct_last_id;
 	uint64_t ct_full_ns; /* no descriptor was to be had then; 0 */
+	/* control_slow.c; the thread's */
+	struct slow *ct_slow; /* requests that have been told of */
+	size_t ct_nslow;
+	bool ct_looking;       /* a round is to come */
+	uint64_t ct_looked_ns; /* when the last was */
+	uint64_t ct_begun;     /* fe_running_get()'s, then */
 	pthread_mutex_t ct_mtx;
 	struct task *ct_done;  /* t: run, to be answered */
 	GString *ct_news;      /* t: how far the manager's task is, a line; or NULL */
@@ -111,5 +118,13 @@ void control_explain(
     struct session *s, const char *path, struct jw *w); /* path is normalised */
 void control_list(struct session *s, struct jw *w);
 void control_stats(struct session *s, bool buckets, struct jw *w);
+
+void control_waiting(struct session *s, struct jw *w);
+
+/* control_slow.c */
+/* Looks for requests that wait too long, if it is time to.  In how many milliseconds it is
+ * again, or -1: when it is woken. */
+int slow_rounds(struct control *ct);
+void slow_done(struct control *ct);
 
 #endif

@@ -1,11 +1,13 @@
 /*
  * The answers to list and stats (control.h).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/control_private.h"
+#include "daemon/fe_stats.h"
 #include "daemon/session.h"
 #include "vfs/rumpfs.h"
 
@@ -109,27 +111,119 @@ put_host(struct session *s, struct jw *w)
 	jw_close(w, '}');
 }
 
+static void
+put_buckets(struct jw *w, const struct fe_sum *fs)
+{
+	jw_open(w, "buckets", '[');
+	for (unsigned i = 0; i < FE_BUCKETS; i++) {
+		uint64_t end = fe_bucket_end_us(i);
+
+		if (!fs->fs_bucket[i])
+			continue;
+		jw_open(w, NULL, '[');
+		if (end == UINT64_MAX)
+			jw_null(w, NULL);
+		else
+			jw_number(w, NULL, end);
+		jw_number(w, NULL, fs->fs_bucket[i]);
+		jw_close(w, ']');
+	}
+	jw_close(w, ']');
+}
+
+static void
+put_operations(struct session *s, bool buckets, struct jw *w)
+{
+	struct fe_sum fs;
+
+	jw_open(w, "operations", '[');
+	for (int op = 0; op < FE_NOPS; op++) {
+		fe_sum_get(&s->s_fe, (enum fe_op)op, &fs);
+		if (fs.fs_count == 0)
+			continue;
+		jw_open(w, NULL, '{');
+		jw_text(w, "name", fe_op_name((enum fe_op)op));
+		jw_number(w, "count", fs.fs_count);
+		jw_number(w, "errors", fs.fs_errors);
+		jw_number(w, "total_us", fs.fs_total_ns / 1000);
+		jw_number(w, "bytes", fs.fs_bytes);
+		jw_number(w, "p50_us", fe_percentile_us(&fs, 500));
+		jw_number(w, "p90_us", fe_percentile_us(&fs, 900));
+		jw_number(w, "p99_us", fe_percentile_us(&fs, 990));
+		jw_number(w, "p999_us", fe_percentile_us(&fs, 999));
+		jw_number(w, "max_us", (fs.fs_max_ns + 999) / 1000);
+		if (buckets)
+			put_buckets(w, &fs);
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+}
+
+static void
+put_counts(
+    struct jw *w, const char *path, uint64_t ops, uint64_t bytes_in, uint64_t bytes_out)
+{
+	jw_open(w, NULL, '{');
+	jw_text(w, "path", path);
+	jw_number(w, "operations", ops);
+	jw_number(w, "read_bytes", bytes_in);
+	jw_number(w, "written_bytes", bytes_out);
+	jw_close(w, '}');
+}
+
+/* Keys, and images, in the order of their paths. */
+static void
+put_keys(struct session *s, struct jw *w)
+{
+	struct catalog *cg = catalog_get(&s->s_catalog);
+	struct etfs_list l = {0};
+	uint64_t ops, in, out;
+
+	if (etfs_list(s->s_space.sp_etfs, &l) == 0 && l.el_n)
+		qsort(l.el_all, l.el_n, sizeof(*l.el_all), by_key);
+	jw_open(w, "keys", '[');
+	for (size_t i = 0; cg && i < cg->cg_n; i++) {
+		const char *path = cg->cg_all[i].en_path;
+		const struct etfs_info *k = registered(&l, path);
+
+		if (k)
+			put_counts(w, path, k->ei_ops, k->ei_read, k->ei_written);
+		else if (cg->cg_all[i].en_kind == ENTRY_IMAGE &&
+			 vfs_counts_at(&s->s_space.sp_vfs, path, &ops, &in, &out) == 0)
+			put_counts(w, path, ops, in, out);
+	}
+	jw_close(w, ']');
+	etfs_list_done(&l);
+	catalog_unref(cg);
+}
+
+/* Of /proc/self/statm, whose second number is of pages. */
+static uint64_t
+rss_bytes(void)
+{
+	unsigned long long all, rss;
+	FILE *f = fopen("/proc/self/statm", "re");
+	uint64_t bytes = 0;
+
+	if (f && fscanf(f, "%llu %llu", &all, &rss) == 2)
+		bytes = rss * (uint64_t)sysconf(_SC_PAGESIZE);
+	if (f)
+		fclose(f);
+	return bytes;
+}
+
 void
 control_stats(struct session *s, bool buckets, struct jw *w)
 {
 	struct vfs *v = &s->s_space.sp_vfs;
 
 	jw_number(w, "uptime_ms", (control_now_ns() - s->s_began_ns) / 1000000);
-	jw_open(w, "operations", '[');
-	for (int op = 0; op < FE_NOPS; op++) {
-		uint64_t n = atomic_load(&s->s_fe.fe_count[op]);
-
-		if (n == 0)
-			continue;
-		jw_open(w, NULL, '{');
-		jw_text(w, "name", fe_op_name((enum fe_op)op));
-		jw_number(w, "count", n);
-		jw_close(w, '}');
-	}
-	jw_close(w, ']');
+	put_operations(s, buckets, w);
+	put_keys(s, w);
 	jw_number(w, "nodes", slots_count(&v->vfs_nodes));
 	jw_number(w, "open_files", slots_count(&v->vfs_files));
 	put_memory(s, w);
+	jw_number(w, "rss_bytes", rss_bytes());
 	put_host(s, w);
-	(void)buckets;
+	control_waiting(s, w);
 }

@@ -80,7 +80,8 @@ tell_other_changes(const struct conf *a, const struct conf *b)
 	    a->c_attr_timeout_ns != b->c_attr_timeout_ns ||
 	    a->c_wait_ns != b->c_wait_ns || a->c_dev != b->c_dev ||
 	    a->c_suid != b->c_suid || a->c_export != b->c_export ||
-	    a->c_watch != b->c_watch || a->c_no_seccomp != b->c_no_seccomp)
+	    a->c_watch != b->c_watch || a->c_no_seccomp != b->c_no_seccomp ||
+	    a->c_slow_ns != b->c_slow_ns)
 		later("[daemon]");
 	if (a->c_size != b->c_size || a->c_inodes != b->c_inodes ||
 	    a->c_mode != b->c_mode || a->c_set_uid != b->c_set_uid ||

@@ -400,6 +400,7 @@ run(struct session *s)
 	catalog_publish(&s->s_catalog, &s->s_space, s->s_conf);
 	atomic_store(&s->s_rdonly, o->o_rdonly || s->s_conf->c_rdonly);
 	s->s_began_ns = now_ns();
+	s->s_slow_ns = s->s_conf->c_slow_ns;
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);

@@ -49,6 +49,7 @@ struct session {
 	struct manager s_manager;
 	struct catalog_place s_catalog;
 	struct control *s_control; /* c once it serves; or NULL */
+	uint64_t s_slow_ns;        /* c: requests that wait longer are told of; 0: none */
 	uint64_t s_began_ns;       /* c: CLOCK_MONOTONIC */
 	atomic_bool s_rdonly;      /* a: the whole of it; the manager changes it */
 	struct readiness s_readiness;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "daemon/changes.h"
+#include "daemon/fe_stats.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/options.h"
@@ -100,9 +101,9 @@ sleep_ms(long ms)
 }
 
 static uint64_t
-writes(const struct session *s)
+writes(struct session *s)
 {
-	return atomic_load_explicit(&s->s_fe.fe_count[FE_WRITE], memory_order_relaxed);
+	return fe_count(&s->s_fe, FE_WRITE);
 }
 
 /*
@@ -113,7 +114,7 @@ writes(const struct session *s)
 static void *
 sync_mount(void *arg)
 {
-	const struct session *s = arg;
+	struct session *s = arg;
 	int fd = open(s->s_mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t before;
 
@@ -138,12 +139,12 @@ sync_mount(void *arg)
 
 /* Requests that have been taken from the kernel. */
 static uint64_t
-requests(const struct session *s)
+requests(struct session *s)
 {
 	uint64_t n = 0;
 
 	for (int op = 0; op < FE_NOPS; op++)
-		n += atomic_load_explicit(&s->s_fe.fe_count[op], memory_order_relaxed);
+		n += fe_count(&s->s_fe, (enum fe_op)op);
 	return n;
 }
 
@@ -227,18 +228,21 @@ stop(struct session *s)
 
 /* "lookup 12, read 3": what has been counted at all. */
 static void
-counts(struct fe *fe, char *buf, size_t cap, uint64_t *ret_total)
+counts(struct fe *fe, char *buf, size_t cap, uint64_t *ret_total, uint64_t *ret_errors)
 {
 	size_t used = 0;
 
 	buf[0] = '\0';
-	*ret_total = 0;
+	*ret_total = *ret_errors = 0;
 	for (int op = 0; op < FE_NOPS; op++) {
-		uint64_t n =
-		    atomic_load_explicit(&fe->fe_count[op], memory_order_relaxed);
+		struct fe_sum fs;
+		uint64_t n;
 		int len;
 
+		fe_sum_get(fe, (enum fe_op)op, &fs);
+		n = fs.fs_count;
 		*ret_total += n;
+		*ret_errors += fs.fs_errors;
 		if (n == 0 || used >= cap)
 			continue;
 		len = snprintf(buf + used, cap - used, "%s%s %" PRIu64, used ? ", " : "",
@@ -253,12 +257,12 @@ log_statistics(struct session *s)
 	struct vfs *v = &s->s_space.sp_vfs;
 	struct rumpfs_usage ru;
 	struct etfs_stats et;
-	uint64_t total;
+	uint64_t total, errors;
 	char text[1400];
 
 	rumpfs_usage(v->vfs_mem_root->v_mount, &ru);
 	etfs_stats(s->s_space.sp_etfs, &et);
-	counts(&s->s_fe, text, sizeof(text), &total);
+	counts(&s->s_fe, text, sizeof(text), &total, &errors);
 	log_msg(LOG_NOTICE, "statistics of %s on %s: %u nodes, %u open files",
 	    s->s_source, s->s_mountpoint, slots_count(&v->vfs_nodes),
 	    slots_count(&v->vfs_files));
@@ -273,7 +277,7 @@ log_statistics(struct session *s)
 	log_msg(LOG_NOTICE, "watched directories: %" PRIu64 ", events: %" PRIu64,
 	    et.et_watches, et.et_events);
 	log_msg(LOG_NOTICE, "requests: %" PRIu64 ", errors: %" PRIu64 "%s%s", total,
-	    atomic_load(&s->s_fe.fe_errors), text[0] ? "; " : "", text);
+	    errors, text[0] ? "; " : "", text);
 }
 
 static void

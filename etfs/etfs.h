@@ -131,8 +131,9 @@ struct etfs_info {
 	uint64_t ei_begin, ei_size;   /* of directories: 0 and 0 */
 	bool ei_window;               /* a fixed range, not the whole living file */
 	bool ei_rdonly, ei_hidden, ei_missing;
-	bool
-	    ei_watched; /* changes on the host are told to the kernel where that can be known */
+	bool ei_nocache;                      /* contents are not kept by the kernel */
+	bool ei_watched;                      /* it is told of changes on the host */
+	uint64_t ei_ops, ei_read, ei_written; /* requests; bytes */
 };
 int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
 /* The same of a key without a name; ei_key is NULL. */
@@ -175,6 +176,12 @@ void etfs_watch(struct etfs *e);
 /* Before etfs_watch(): waits for the host object of a key that was registered with
  * es_missing_hide, for at most ms.  0: it is there and has passed the checks; -ENOENT. */
 int etfs_wait(struct etfs *e, const char *key, unsigned ms);
+/*
+ * Where a node is, in the namespace and on the host, as far as that can be said without
+ * waiting for the host; "..." stands for what cannot.  Both buffers have cap bytes.  False:
+ * it is not of etfs.
+ */
+bool etfs_where(struct vnode *vp, char *path, char *host, size_t cap);
 
 struct etfs_stats {
 	uint64_t et_keys;

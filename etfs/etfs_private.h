@@ -18,6 +18,7 @@
  *   etfs_inside.c  are directories still below their key?
  *   etfs_share.c   one host file under several keys
  *   etfs_late.c    missing = hide: host objects that come later
+ *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
@@ -143,6 +144,7 @@ struct etfs_key {
 	bool k_window;         /* k: a fixed range */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
+	char *k_real; /* k: directories: the host path without links; or NULL */
 	struct hostlock *k_lock; /* k, given back by whoever removes the key; or NULL */
 	/* e_share_mtx: the other keys of the host file; its node while it is in that list, or
 	 * NULL; whether it has bytes in common with one of them */

@@ -11,6 +11,7 @@
  * the object is set before k_ready, and read after it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -114,6 +115,7 @@ key_free(struct mount *mp)
 	free(k->k_at.at_path);
 	free(k->k_host);
 	free(k->k_partition);
+	free(k->k_real);
 	free(k);
 	etfs_unref(e);
 }
@@ -140,6 +142,16 @@ key_unlock(struct etfs_key *k)
 	k->k_lock = NULL;
 }
 
+/* What the kernel calls a directory now; etfs_where() does without if it is not known. */
+static void
+note_real(struct etfs_key *k, int fd)
+{
+	char path[PATH_MAX];
+
+	if (!k->k_real && key_is_dir(k) && hc_path(fd, path, sizeof(path)) == 0)
+		k->k_real = strdup(path);
+}
+
 /* The checks, and the key's root node. */
 static int
 key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
@@ -151,6 +163,7 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	if (r < 0)
 		return r;
 	key_settle(k, &p);
+	note_real(k, p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -510,6 +523,10 @@ key_info(struct etfs_key *k, struct etfs_info *ret)
 	    .ei_rdonly = atomic_load(&k->k_mount.mnt_flags) & MNT_RDONLY,
 	    .ei_hidden = k->k_at.at_hidden,
 	    .ei_missing = !ready,
+	    .ei_ops = atomic_load(&k->k_mount.mnt_count.mc_ops),
+	    .ei_read = atomic_load(&k->k_mount.mnt_count.mc_read),
+	    .ei_written = atomic_load(&k->k_mount.mnt_count.mc_written),
+	    .ei_nocache = atomic_load(&k->k_mount.mnt_flags) & MNT_NOCACHE,
 	    .ei_watched =
 		k->k_watch && dir &&
 		atomic_load_explicit(&k->k_etfs->e_watcher.wt_on, memory_order_relaxed),

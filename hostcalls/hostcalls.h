@@ -96,6 +96,9 @@ int hc_handle_open(int mount_fd, const struct hc_handle *h, int flags);
 /* 1 if the directory fd is the directory rootfd or lies below it, 0 if it does not, or
  * -errno.  Both may be O_PATH. */
 int hc_inside(int fd, int rootfd);
+/* The path of fd (any, O_PATH too) as the kernel's tables have it: no file system is asked,
+ * so that this never waits.  A NUL ends it.  -ENOENT: it has none; -ENAMETOOLONG. */
+int hc_path(int fd, char *buf, size_t cap);
 /* A number that tells one life of an inode from the next, where its file system keeps
  * one: two files that had the same inode number one after the other differ in it.  Never
  * 0.  -EOPNOTSUPP: there is none. */

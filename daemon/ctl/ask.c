@@ -10,6 +10,10 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/text.h"
 
+/* syslog's, in the protocol. */
+#define PRIORITY_WARNING 4
+#define PRIORITY_INFO    6
+
 void
 complain(const char *format, ...)
 {
@@ -90,15 +94,20 @@ progress_clear(void)
 	progress_shown = false;
 }
 
+/* What was logged, as far as it says more than the answer: of a refusal the rest of the
+ * reasons, of a success what somebody ought to know. */
 static void
 show_log(const struct answer *a)
 {
 	for (guint i = 0; i < arr_len(a->a_log); i++) {
-		const char *text = get_str(elem_obj(a->a_log, i), "text");
+		JsonObject *line = elem_obj(a->a_log, i);
+		const char *text = get_str(line, "text");
 		g_autofree char *safe = text_show(text);
+		bool more =
+		    a->a_ok ? get_num(line, "priority", PRIORITY_INFO) <= PRIORITY_WARNING
+			    : g_strcmp0(text, a->a_text) != 0;
 
-		/* Often the last line is the error itself. */
-		if (text && (a->a_ok || strcmp(text, a->a_text) != 0))
+		if (text && more)
 			fprintf(stderr, "%s\n", safe);
 	}
 }

@@ -106,7 +106,7 @@ say_caching(JsonObject *r, GString *out)
 		label(out, "watched",
 		    get_bool(r, "watched")
 			? "yes: what the host changes is seen at once"
-			: "no: what the host changes is seen when that is over");
+			: "no: what the host changes is seen when that time is over");
 	if (get_bool(r, "passthrough") >= 0)
 		label(out, "passthrough", get_bool(r, "passthrough") ? "yes" : "no");
 }

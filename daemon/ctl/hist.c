@@ -35,8 +35,11 @@ hist_init(struct hist *h, JsonArray *a)
 		JsonArray *pair =
 		    JSON_NODE_HOLDS_ARRAY(n) ? json_node_get_array(n) : NULL;
 
-		if (arr_len(pair) == 2)
-			add(h, elem_num(pair, 0), elem_num(pair, 1));
+		if (arr_len(pair) == 2) {
+			bool open = json_array_get_null_element(pair, 0);
+
+			add(h, open ? UINT64_MAX : elem_num(pair, 0), elem_num(pair, 1));
+		}
 	}
 	g_array_sort(h->h_buckets, by_bound);
 }

@@ -1,6 +1,6 @@
 /*
  * Histograms of how long things took, as the daemon counts them: [upper bound, count],
- * only what is occupied.
+ * only what is occupied.  The last may have no bound: UINT64_MAX.
  */
 #ifndef RF_CTL_HIST_H
 #define RF_CTL_HIST_H

@@ -32,7 +32,11 @@ is_flat(const char *s, const char **ret_why)
 				return false;
 			}
 		} else if (*s == ']' || *s == '}') {
-			depth--;
+			/* The parser would go on with a second one. */
+			if (--depth <= 0 && s[1 + strspn(s + 1, " \t\r")]) {
+				*ret_why = "more than one JSON object";
+				return false;
+			}
 		} else if (!strchr("0123456789+-.eE:, \t\rtruefalsn", *s)) {
 			*ret_why = "no JSON";
 			return false;

@@ -6,10 +6,12 @@
 #include "daemon/ctl/ctl.h"
 #include "daemon/ctl/text.h"
 
+/* What has no size, begins nowhere. */
 static char *
 size_cell(JsonObject *e, const char *name)
 {
-	return has_num(e, name) ? text_size(get_num(e, name, 0)) : g_strdup("-");
+	return has_num(e, "size") && has_num(e, name) ? text_size(get_num(e, name, 0))
+	                                              : g_strdup("-");
 }
 
 /* Where its bytes come from, and what one would wonder about. */

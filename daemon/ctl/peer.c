@@ -60,6 +60,19 @@ explain_no_mount(struct peer *p, GString *why)
 	}
 }
 
+/* -o subtype= can give a mount of ours any name. */
+static bool
+has_socket(const struct mnt *m)
+{
+	g_auto(GStrv) sockets =
+	    g_str_has_prefix(m->m_type, "fuse") ? sockets_of(m) : NULL;
+
+	for (char **s = sockets; s && *s; s++)
+		if (access(*s, F_OK) == 0)
+			return true;
+	return false;
+}
+
 int
 peer_find(struct peer *p, const char *mountpoint, const char *socket, GString *why)
 {
@@ -96,7 +109,7 @@ peer_find(struct peer *p, const char *mountpoint, const char *socket, GString *w
 		explain_no_mount(p, why);
 		return CTL_NODAEMON;
 	}
-	if (!mnt_ours(p->p_mnt)) {
+	if (!mnt_ours(p->p_mnt) && !has_socket(p->p_mnt)) {
 		g_autofree char *point = text_show(p->p_point);
 		g_autofree char *type = text_show(p->p_mnt->m_type);
 		g_autofree char *source = text_show(p->p_mnt->m_source);

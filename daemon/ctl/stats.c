@@ -347,7 +347,9 @@ stats_print(const struct stats *st, GString *out)
 	print_count(out, "host descriptors", host, "descriptors", "descriptors_max");
 	print_count(out, "host watches", host, "watches", NULL);
 	print_count(out, "host events", host, "events", NULL);
-	if (st->st_waiting->len == 0)
+	if (st->st_limit_ms == 0)
+		g_string_append_printf(out, "%-18s not looked for\n", "requests waiting");
+	else if (st->st_waiting->len == 0)
 		g_string_append_printf(out, "%-18s none for longer than %g s\n",
 		    "requests waiting", st->st_limit_ms / 1e3);
 }

@@ -157,8 +157,9 @@ term_draw(struct term *tm, const char *text)
 		bool marked = lines[i][0] == '\1';
 		GString *line = g_string_new(lines[i] + marked);
 
-		text_cut(line, tm->tm_columns);
-		g_string_append_printf(out, "%s%s%s\033[K\r\n", marked ? "\033[7m" : "",
+		/* In the last column a terminal may take the erasing for the next line's. */
+		text_cut(line, MAX(tm->tm_columns, 2) - 1);
+		g_string_append_printf(out, "%s%s%s\033[K\n", marked ? "\033[7m" : "",
 		    line->str, marked ? "\033[0m" : "");
 		g_string_free(line, TRUE);
 	}

@@ -94,6 +94,8 @@ text_about(double n)
 char *
 text_us(uint64_t us)
 {
+	if (us == UINT64_MAX)
+		return g_strdup("> 2 min");
 	if (us < 1000)
 		return g_strdup_printf("%" PRIu64 " %s", us, text_utf8 ? "µs" : "us");
 	if (us < 1000000)

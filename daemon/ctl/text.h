@@ -24,7 +24,7 @@ char *text_size(uint64_t bytes);
 char *text_bytes(uint64_t bytes);
 /* About: "1.21G", "512"; at most five characters and the letter. */
 char *text_about(double n);
-/* "850 µs", "1.20 ms", "3.02 s". */
+/* "850 µs", "1.20 ms", "3.02 s"; UINT64_MAX, a bucket without a bound: "> 2 min". */
 char *text_us(uint64_t us);
 /* "2d 03:04:05", "00:00:07". */
 char *text_uptime(uint64_t ms);

@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
-"""A daemon that is none: answers rumpfusectl as told, most of the time badly.
+"""Daemons that are none: each answers rumpfusectl as it is called, most of them badly.
 
-    ctl-fake.py SOCKET MODE [SECONDS]
+    ctl-fake.py DIRECTORY MODE…
 
-Ends after SECONDS (60), or when its standard input does.
+One listens at DIRECTORY/MODE for each.  Prints "ready"; ends with its standard input.
 """
 import json
 import os
-import select
 import socket
 import sys
+import threading
 import time
 
-path, mode = sys.argv[1:3]
-end = time.monotonic() + float(sys.argv[3] if len(sys.argv) > 3 else 60)
 started = time.monotonic()
 
 HELLO = {"version": "0", "protocol": 1, "pid": os.getpid(), "uid": os.getuid(),
@@ -65,7 +63,7 @@ def stats():
         "waiting_limit_ms": 5000}
 
 
-def good(request):
+def good(mode, request):
     """The lines of a daemon that is well."""
     op, rid = request.get("op"), request.get("id")
     if op == "hello":
@@ -121,7 +119,7 @@ BAD = {
 }
 
 
-def misbehave(c, line):
+def misbehave(mode, c, line):
     """False: the connection is over."""
     request = json.loads(line)
     op = request["op"]
@@ -141,66 +139,69 @@ def misbehave(c, line):
             c.sendall(BAD[mode])
             return True
         if mode == "drip":
-            while time.monotonic() < end:
+            while True:
                 c.sendall(b" ")
                 time.sleep(0.02)
-            return False
         if mode == "endless":
-            while time.monotonic() < end:
+            while True:
                 c.sendall(b"x" * 65536)
-            return False
         if mode == "progress":
-            while time.monotonic() < end:
+            while True:
                 c.sendall(b'{"id": 2, "progress": {"what": "still", "done": 1, "total": 0}}\n')
                 time.sleep(0.02)
-            return False
-        if mode == "dies":
-            os._exit(0)
-    for answer in good(request):
+    for answer in good(mode, request):
         c.sendall(json.dumps(answer).encode() + b"\n")
     return True
 
 
+def converse(mode, c):
+    """One connection, until it is over."""
+    data = b""
+    try:
+        with c:
+            while True:
+                more = c.recv(65536)
+                data += more
+                if not more:
+                    return
+                while b"\n" in data:
+                    line, data = data.split(b"\n", 1)
+                    if not misbehave(mode, c, line):
+                        return
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def serve(mode, s):
+    while True:
+        c = s.accept()[0]
+        threading.Thread(target=converse, args=(mode, c), daemon=True).start()
+
+
 def main():
-    s = socket.socket(socket.AF_UNIX)
-    if os.path.exists(path):
-        os.unlink(path)
-    s.bind(path)
-    s.listen(0 if mode == "deaf" else 8)
-    if mode == "deaf":
+    os.chdir(sys.argv[1])
+    kept = []
+    for mode in sys.argv[2:]:
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(mode)
+        s.listen(0 if mode == "deaf" else 8)
+        kept.append(s)
+        if mode != "deaf":
+            threading.Thread(target=serve, args=(mode, s), daemon=True).start()
+            continue
         # Its queue is full, and stays so.
-        others = [socket.socket(socket.AF_UNIX) for _ in range(2)]
-        for o in others:
+        for _ in range(2):
+            o = socket.socket(socket.AF_UNIX)
+            kept.append(o)
             o.setblocking(False)
             try:
-                o.connect(path)
+                o.connect(mode)
             except BlockingIOError:
                 pass
-        print("ready", flush=True)
-        select.select([sys.stdin], [], [], max(end - time.monotonic(), 0))
-        return
     print("ready", flush=True)
-    conns = {}
-    while time.monotonic() < end:
-        ready, _, _ = select.select([s, sys.stdin, *conns], [], [], 1)
-        if sys.stdin in ready and not os.read(0, 1):
-            return
-        for c in ready:
-            if c is s:
-                conns[s.accept()[0]] = b""
-            elif c in conns:
-                try:
-                    data = c.recv(65536)
-                    conns[c] += data
-                    keep = bool(data)
-                    while keep and b"\n" in conns[c]:
-                        line, conns[c] = conns[c].split(b"\n", 1)
-                        keep = misbehave(c, line)
-                except (BrokenPipeError, ConnectionResetError):
-                    keep = False
-                if not keep:
-                    c.close()
-                    del conns[c]
+    sys.stdin.read()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 main()
