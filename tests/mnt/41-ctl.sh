@@ -181,10 +181,10 @@ told "twice" 'remove: .*ENOENT'
 
 # stats.
 dd if="$M/disk/p1" of=/dev/null bs=64K status=none
-stat "$M/nothing" >/dev/null 2>&1
+refuse "a key that is read-only" 'Read-only' dd if=/dev/zero of="$M/disk/p1" bs=1 count=1 conv=notrunc
 ctl 0 "$M" stats
 said "reads with their bytes" '^read +[1-9][0-9]* +0 .* [1-9][0-9]{5}$'
-said "lookups that failed" '^lookup +[1-9][0-9]* +[1-9]'
+said "what failed" '^open +[1-9][0-9]* +1 '
 said "the key that was read" '^/disk/p1 +[1-9][0-9]* +524288 +0$'
 said "nothing waits" '^requests waiting +none'
 ctl 0 "$M" stats -j
@@ -202,7 +202,7 @@ ctl 0 "$M" top -b -n 2 -d 0.5
 same "two rounds" "$(grep -c 'operations/s.*p99' "$W/ctl.out")" 2
 same "operations by their rate" "$(awk '/^OPERATION/ { rows = 1; last = 1e9; next } !NF { rows = 0 }
     rows { if ($2 ~ /K$/) $2 *= 1000; if ($2 > last) print "not sorted: " $0; last = $2; n++ }
-    END { print n > 8 }' "$W/ctl.out")" 1
+    END { print (n > 8) }' "$W/ctl.out")" 1
 same "keys that are used" "$(grep -cE '^/(disk/p1|src) ' "$W/ctl.out")" 4
 check "on a terminal" python3 "$HERE/ctl-pty.py" \
     "see:read;see:/disk/p1;size:12x60;stop;see:operations/s;key:x;key:q;end:0" "$CTL" "$M" top -d 0.3
