@@ -235,6 +235,8 @@ take_signals(void *arg)
 		if (atomic_load(&s->s_ended))
 			return NULL;
 		switch (sig) {
+		case -1: /* the process was stopped, and goes on (signal(7)) */
+			break;
 		case SIGHUP:
 			hang_up(s);
 			break;
