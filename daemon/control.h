@@ -88,6 +88,8 @@ int control_start(struct control *c);
 /* Ends the thread and takes the socket away; before the manager is stopped.  Requests whose
  * jobs are queued are not answered any more. */
 void control_stop(struct control *c);
+/* Takes the socket away, and no more, for who ends the process; from any thread. */
+void control_unlink(struct control *c);
 /* When no job can be running any more. */
 void control_free(struct control *c);
 
