@@ -650,18 +650,6 @@ wants_watch(struct attach *at, void *arg)
 		   key_is_dir(k));
 }
 
-int
-etfs_mounted_at(struct etfs *e, const char *mountpoint)
-{
-	uint64_t dev;
-	int r = hc_own_mount_of(mountpoint, &dev);
-
-	if (r < 0)
-		return r;
-	hc_own_mount(dev);
-	return 0;
-}
-
 void
 etfs_watch(struct etfs *e)
 {
