@@ -379,7 +379,17 @@ runs(const struct conf_mount *cm, void *arg)
 }
 
 void
-reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
+reload_result_done(struct reload_result *rr)
+{
+	for (size_t i = 0; i < rr->rr_nplan; i++)
+		free(rr->rr_plan[i]);
+	free(rr->rr_plan);
+	*rr = (struct reload_result){0};
+}
+
+bool
+reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
+    struct reload_result *ret)
 {
 	struct conf *new = apply_load(o, o->o_config);
 	struct running rn = {sp, *conf};
@@ -404,8 +414,11 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live)
 			    "the configuration was not reloaded; nothing has changed");
 		if (new)
 			conf_free(new);
-		return;
+		return false;
 	}
 	conf_free(*conf);
 	*conf = new;
+	if (ret)
+		*ret = (struct reload_result){0};
+	return true;
 }

@@ -29,6 +29,7 @@
 #include "daemon/notify.h"
 
 struct options;
+struct reload_result;
 
 struct session {
 	const struct options *s_opt; /* c */
@@ -54,6 +55,9 @@ struct session {
 
 /* An exit code. */
 int session_run(const struct options *o);
+/* What SIGHUP and the control socket ask for, with what a service manager is to be told; by
+ * the manager.  As reload() (reload.h). */
+bool session_reload(struct session *s, struct reload_result *ret);
 /* rumpfuse --check: an exit code. */
 int session_check(const struct options *o);
 

@@ -25,7 +25,6 @@
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/options.h"
-#include "daemon/reload.h"
 #include "daemon/session.h"
 #include "vfs/rumpfs.h"
 
@@ -198,7 +197,7 @@ do_reload(struct session *s, struct job *jb)
 		return;
 	/* What comes from here on may be about a text that is not seen any more. */
 	atomic_store(&s->s_reload_asked, false);
-	reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live);
+	(void)session_reload(s, NULL);
 }
 
 static void
