@@ -130,7 +130,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
 }
 
-static void
+void
 key_unlock(struct etfs_key *k)
 {
 	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
@@ -175,7 +175,7 @@ key_resolve(struct attach *at, struct vnode **ret_vp)
 	return r;
 }
 
-static struct etfs_key *
+struct etfs_key *
 key_of_attach(const struct attach *at)
 {
 	return at && at->at_resolve == key_resolve ? at->at_arg : NULL;
@@ -329,40 +329,6 @@ int
 etfs_register(struct etfs *e, const char *key, const char *host, enum etfs_type type)
 {
 	return etfs_register_withsize(e, key, host, type, 0, ETFS_SIZE_END);
-}
-
-int
-etfs_remove(struct etfs *e, const char *key)
-{
-	struct etfs_key *k = NULL;
-	struct attach *at;
-	char *path;
-	int r = vfs_path_normal(key, &path);
-
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&e->e_key_mtx);
-	r = -ENOENT;
-	k = key_of_attach(vfs_attach_peek(e->e_vfs, path));
-	if (k && k->k_at.at_vp && atomic_load(&k->k_at.at_vp->v_flags) & VF_DEVICE)
-		r = -EBUSY;
-	else if (k)
-		r = vfs_detach(e->e_vfs, path, &at);
-	if (r == 0) {
-		k = at->at_arg;
-		atomic_store(&k->k_gone, true);
-		atomic_fetch_sub(&e->e_nkeys, 1);
-		key_unlock(k);
-	}
-	pthread_mutex_unlock(&e->e_key_mtx);
-	free(path);
-	if (r < 0)
-		return r;
-	share_key_del(k);
-	if (k->k_at.at_vp)
-		vn_unref(k->k_at.at_vp);
-	mount_unref(&k->k_mount);
-	return 0;
 }
 
 int
