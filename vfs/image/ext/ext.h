@@ -139,6 +139,14 @@ ext_ino(const struct ext_node *en)
 	return (ext2_ino_t)en->en_in.in_ino;
 }
 
+/* m: the directory that a directory is in.  NULL of the root: what is above that is whoever
+ * attaches the mount to change, and not under the mutex. */
+static inline struct ext_node *
+ext_node_above(struct ext_node *en)
+{
+	return ext_ino(en) == EXT2_ROOT_INO ? NULL : ext_node_of(ext_vn(en)->v_parent);
+}
+
 /* As the library wants it. */
 static inline struct ext2_inode *
 ext_i(struct ext_node *en)
