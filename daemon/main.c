@@ -37,7 +37,9 @@ main(int argc, char **argv)
 		break;
 	case OPTIONS_RUN:
 		log_init(o.o_debug ? LOG_DEBUG : LOG_INFO);
-		code = o.o_check ? session_check(&o) : session_run(&o);
+		code = o.o_diff    ? session_diff(&o)
+		       : o.o_check ? session_check(&o)
+		                   : session_run(&o);
 		break;
 	}
 	options_done(&o);

@@ -60,6 +60,8 @@ int session_run(const struct options *o);
 bool session_reload(struct session *s, struct reload_result *ret);
 /* rumpfuse --check: an exit code. */
 int session_check(const struct options *o);
+/* rumpfuse --check --diff: an exit code. */
+int session_diff(const struct options *o);
 
 /* Blocks the signals that the signal thread takes, in this thread and those it makes. */
 void signals_block(void);
