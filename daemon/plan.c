@@ -174,6 +174,7 @@ item_stays(struct plan *pl, const struct ordered *was, const struct ordered *is)
 	ps->ps_new = is->od_item;
 	ps->ps_path = is->od_item.ci_path;
 	ps->ps_order = is->od_order;
+	ps->ps_was_order = was->od_order;
 	ps->ps_in_place =
 	    !is->od_item.ci_mount && same_item(&was->od_item, &is->od_item, true);
 }
@@ -234,6 +235,73 @@ setting(enum plan_kind kind, const char *name, void *arg)
 	pl->pl_later += ps->ps_later;
 }
 
+static bool
+goes_first(const struct plan_step *ps)
+{
+	return ps->ps_op == PO_REMOVE ||
+	       (ps->ps_op == PO_CHANGE && ps->ps_kind == PK_IMAGE);
+}
+
+static size_t
+made_at(const struct plan_step *ps)
+{
+	return ps->ps_op == PO_REMOVE ? ps->ps_order : ps->ps_was_order;
+}
+
+static int
+last_first(const void *a, const void *b, void *arg)
+{
+	const struct plan_step *steps = arg;
+	size_t x = made_at(&steps[*(const size_t *)a]);
+	size_t y = made_at(&steps[*(const size_t *)b]);
+
+	return (x < y) - (x > y);
+}
+
+/* The steps are in their order. */
+static bool
+list_away(struct plan *pl)
+{
+	pl->pl_away = calloc(pl->pl_n + 1, sizeof(*pl->pl_away));
+	for (size_t i = 0; pl->pl_away && i < pl->pl_n; i++)
+		if (goes_first(&pl->pl_steps[i]))
+			pl->pl_away[pl->pl_naway++] = i;
+	if (pl->pl_away)
+		qsort_r(pl->pl_away, pl->pl_naway, sizeof(*pl->pl_away), last_first,
+		    pl->pl_steps);
+	return pl->pl_away != NULL;
+}
+
+static bool
+list_paths(struct plan *pl, const struct ordered *is, size_t n)
+{
+	pl->pl_paths = calloc(n + 1, sizeof(*pl->pl_paths));
+	for (size_t i = 0; pl->pl_paths && i < n; i++)
+		pl->pl_paths[i] = is[i].od_item.ci_path;
+	pl->pl_npaths = n;
+	return pl->pl_paths != NULL;
+}
+
+bool
+plan_declares_below(const struct plan *pl, const char *path)
+{
+	size_t lo = 0, hi = pl->pl_npaths, len = strlen(path);
+
+	/* The first that is not before "path/". */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const char *p = pl->pl_paths[mid];
+		int c = strncmp(p, path, len);
+
+		if (c < 0 || (c == 0 && (unsigned char)p[len] < '/'))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < pl->pl_npaths && strncmp(pl->pl_paths[lo], path, len) == 0 &&
+	       pl->pl_paths[lo][len] == '/';
+}
+
 #define SETTINGS_MAX 32
 
 bool
@@ -246,19 +314,24 @@ plan_make(struct plan *pl, const struct conf *old_conf, const struct conf *new_c
 	*pl = (struct plan){.pl_old = old_conf, .pl_new = new_conf};
 	if (was && is)
 		pl->pl_steps = calloc(SETTINGS_MAX + nwas + nis, sizeof(*pl->pl_steps));
-	if (pl->pl_steps) {
+	if (pl->pl_steps && list_paths(pl, is, nis)) {
 		plan_settings(old_conf, new_conf, setting, pl);
 		merge(pl, was, nwas, is, nis, runs);
 		qsort(pl->pl_steps, pl->pl_n, sizeof(*pl->pl_steps), by_turn);
 	}
 	free(was);
 	free(is);
-	return pl->pl_steps != NULL;
+	if (pl->pl_paths && list_away(pl))
+		return true;
+	plan_done(pl);
+	return false;
 }
 
 void
 plan_done(struct plan *pl)
 {
 	free(pl->pl_steps);
+	free(pl->pl_away);
+	free(pl->pl_paths);
 	*pl = (struct plan){0};
 }

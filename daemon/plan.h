@@ -38,7 +38,8 @@ struct plan_step {
 	const char *ps_path; /* of the configuration that has it; NULL for settings */
 	const char *ps_name; /* of a setting; else NULL */
 	struct conf_item ps_old, ps_new; /* of what there is; their ci_ pointers lent */
-	size_t ps_order;                 /* in which it is made, or was */
+	size_t ps_order;                 /* when it is made, or was */
+	size_t ps_was_order;             /* of a change: when the old one was made */
 };
 
 struct plan {
@@ -48,6 +49,12 @@ struct plan {
 	size_t pl_added, pl_removed,
 	    pl_changed;  /* keys, images, nodes; settings changed */
 	size_t pl_later; /* of the changed */
+	/* What is to go before anything comes, in that order: steps that remove, and images
+	 * that change. */
+	size_t *pl_away;
+	size_t pl_naway;
+	const char **pl_paths; /* all that is declared from now on, sorted */
+	size_t pl_npaths;
 };
 
 /* What runs, where that may not be all that the old configuration says. */
@@ -61,6 +68,9 @@ struct plan_runs {
 bool plan_make(struct plan *pl, const struct conf *old_conf, const struct conf *new_conf,
     const struct plan_runs *runs);
 void plan_done(struct plan *pl);
+
+/* Is something declared below this path from now on? */
+bool plan_declares_below(const struct plan *pl, const char *path);
 
 /* "+ [etfs /p1]: host /disk.img, begin 512", allocated; NULL: no memory. */
 char *plan_text(const struct plan *pl, const struct plan_step *ps);

@@ -525,6 +525,35 @@ vfs_prune(struct vfs *v, const char *path)
 }
 
 int
+vfs_attach_swap(struct vfs *v, const char *path, struct vnode *vp)
+{
+	struct vnode *old = NULL;
+	struct attach *at;
+	struct name n;
+	int r = 0;
+
+	attach_enter(v);
+	at = vfs_attach_peek(v, path);
+	if (!at || at->at_synth || at->at_kind != AT_MOUNT || !at->at_dvp)
+		r = -ENOENT;
+	else if (at->at_vp->v_type == VDIR || vp->v_type == VDIR)
+		r = -EISDIR;
+	if (r == 0) {
+		lk_write(&at->at_dvp->v_lock, LK_DIR);
+		old = at->at_vp;
+		at->at_vp = vn_ref(vp);
+		lk_unlock(&at->at_dvp->v_lock, LK_DIR);
+		last_name(path, &n);
+		notify_entry(v, at->at_dvp, &n);
+		notify_inode(v, old);
+	}
+	attach_leave(v);
+	if (old)
+		vn_unref(old);
+	return r;
+}
+
+int
 vfs_attach_hide(struct vfs *v, const char *path, bool hidden)
 {
 	struct attach *at;

@@ -173,6 +173,10 @@ int vfs_withdraw(struct vfs *v, const char *path, struct attach **ret_at);
 /* Removes the directories above path that were made for an attachment, from the lowest up,
  * as long as they are empty and nothing is attached below. */
 void vfs_prune(struct vfs *v, const char *path);
+/* Puts another node in the place of the one that is attached at this path, in one step; none is
+ * a directory.  The attachment takes a reference on vp and drops that on the other.  0,
+ * -ENOENT, -EISDIR. */
+int vfs_attach_swap(struct vfs *v, const char *path, struct vnode *vp);
 /* Whether the attachment at this path is listed.  0 or -ENOENT. */
 int vfs_attach_hide(struct vfs *v, const char *path, bool hidden);
 /* The attachment at exactly this normalised path, borrowed, or NULL.  Good while nobody
