@@ -107,6 +107,7 @@ tell_not_live(struct space *sp, const struct plan *pl)
 static void
 tell_plan(const struct plan *pl, struct reload_result *ret)
 {
+	size_t mounted = 0, unmounted = 0;
 	size_t n = pl->pl_n < PLAN_LINES_MAX ? pl->pl_n : PLAN_LINES_MAX;
 	char *summary = plan_summary(pl);
 
@@ -129,6 +130,13 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 		ret->rr_nplan++;
 	log_msg(LOG_NOTICE, "reloaded: %s", summary ? summary : "");
 	free(summary);
+	for (size_t i = 0; i < pl->pl_n; i++) {
+		mounted += pl->pl_steps[i].ps_new.ci_mount != NULL;
+		unmounted += pl->pl_steps[i].ps_old.ci_mount != NULL;
+	}
+	if (mounted || unmounted)
+		log_msg(LOG_NOTICE, "reloaded: images mounted: %zu, unmounted: %zu",
+		    mounted, unmounted);
 }
 
 /* False: nothing has changed, or *ret_failed things are not as they were. */

@@ -38,8 +38,8 @@ object(struct foresee *fs, const struct conf_item *i, const char *text)
 static bool
 goes(const struct plan_step *ps)
 {
-	return ps->ps_op == PO_REMOVE ||
-	       (ps->ps_op == PO_CHANGE && !ps->ps_in_place && ps->ps_kind != PK_NODE);
+	return ps->ps_op == PO_REMOVE || (ps->ps_op == PO_CHANGE && !ps->ps_name &&
+					     !ps->ps_in_place && ps->ps_kind != PK_NODE);
 }
 
 /* Does the path, or what is above it, go?  Then what is there now says nothing. */
