@@ -93,6 +93,10 @@ int nodes_move_in(struct space *sp, struct node_done **all, size_t *n);
 int node_undo(struct space *sp, struct node_done *nd);
 void node_finish(struct space *sp, struct node_done *nd);
 
+/* Removes the directories above path, of which dvp (may be NULL) was the lowest, that were
+ * made for what is called so and are empty. */
+void nodes_prune(struct space *sp, struct vnode *dvp, const char *path);
+
 /* Why the node could not be put at its path, in words. */
 const char *node_words(int r);
 /* What speaks against adding it, foreseen: a sentence, or NULL. */

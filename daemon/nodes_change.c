@@ -591,6 +591,52 @@ node_undo(struct space *sp, struct node_done *nd)
 	return r;
 }
 
+/* Takes dvp, in which something was called as path says, away if it was made for that and is
+ * empty.  The directory above it, with a reference, or NULL: it stays. */
+static struct vnode *
+prune_one(struct space *sp, struct vnode *dvp, const char *path)
+{
+	const struct vfs *v = &sp->sp_vfs;
+	struct vnode *up = NULL;
+	AUTO_VNODE is = NULL;
+	struct name n;
+
+	if (in_memory(sp, dvp) && atomic_load(&dvp->v_flags) & VF_SYNTH)
+		up = vfs_parent_get(dvp);
+	if (!up)
+		return NULL;
+	if (up != dvp && in_memory(sp, up) && name_init(&n, strrchr(path, '/') + 1) == 0)
+		is = entry_of(up, &n);
+	if (is == dvp && rumpfs_rmdir_synth(up, &n) == 0) {
+		if (v->vfs_notify)
+			v->vfs_notify->entry(v->vfs_notify_arg, up, &n);
+		return up;
+	}
+	vn_unref(up);
+	return NULL;
+}
+
+void
+nodes_prune(struct space *sp, struct vnode *dvp, const char *path)
+{
+	struct vnode *at = dvp ? vn_ref(dvp) : NULL;
+	char *p = g_strdup(path), *slash;
+
+	/* By the directories themselves: the path may lead to others by now. */
+	while (at && (slash = strrchr(p, '/')) && slash != p) {
+		struct vnode *up;
+
+		*slash = '\0';
+		up = prune_one(sp, at, p);
+		vn_unref(at);
+		at = up;
+	}
+	if (at)
+		vn_unref(at);
+	g_free(p);
+	vfs_prune(&sp->sp_vfs, path);
+}
+
 void
 node_finish(struct space *sp, struct node_done *nd)
 {
@@ -598,7 +644,7 @@ node_finish(struct space *sp, struct node_done *nd)
 		attach_free(nd->nd_at);
 	if (nd->nd_path && (nd->nd_change == NC_MEMORY || nd->nd_change == NC_LIFTED) &&
 	    !nd->nd_new && !nd->nd_move)
-		vfs_prune(&sp->sp_vfs, nd->nd_path);
+		nodes_prune(sp, nd->nd_dvp, nd->nd_path);
 	end(sp, nd, false);
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/reload_private.h"
+#include "vfs/namei.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
@@ -25,7 +26,8 @@ struct taken {
 	bool tk_came;        /* the new key or image is there */
 	struct vnode *tk_vp; /* the new node, made */
 	struct node_done tk_node;
-	struct etfs_key *tk_key; /* the old one, withdrawn */
+	struct etfs_key *tk_key; /* the old one, withdrawn … */
+	struct vnode *tk_dvp;    /* … from here; a reference, or NULL */
 	struct etfs_looks tk_looks;
 	bool tk_looked; /* tk_looks is to be set again */
 	/* Nodes that the new key or image would cover: taken out, then laid over it. */
@@ -203,8 +205,12 @@ setting_undo(struct run *rn, const struct plan_step *ps, struct taken *tk)
 static int
 key_withdraw(struct run *rn, const char *path, struct taken *tk)
 {
-	int r = etfs_withdraw(rn->rn_space->sp_etfs, path, &tk->tk_key);
+	struct name n;
+	int r;
 
+	if (namei_parent(&rn->rn_space->sp_vfs, path, false, &tk->tk_dvp, &n) < 0)
+		tk->tk_dvp = NULL;
+	r = etfs_withdraw(rn->rn_space->sp_etfs, path, &tk->tk_key);
 	if (r == -ENOENT) /* it is not there, which is as it should be */
 		return 0;
 	if (r < 0)
@@ -477,7 +483,7 @@ finish(struct run *rn)
 			etfs_end(tk->tk_key);
 		if (pl->pl_steps[i].ps_kind == PK_KEY &&
 		    pl->pl_steps[i].ps_op == PO_REMOVE)
-			vfs_prune(&sp->sp_vfs, pl->pl_steps[i].ps_path);
+			nodes_prune(sp, tk->tk_dvp, pl->pl_steps[i].ps_path);
 		for (size_t k = 0; k < tk->tk_nmoved; k++)
 			node_finish(sp, &tk->tk_moved[k]);
 		node_finish(sp, &tk->tk_node);
@@ -515,6 +521,8 @@ reload_apply(
 	for (size_t i = 0; rn.rn_taken && i < pl->pl_n; i++) {
 		if (rn.rn_taken[i].tk_vp)
 			vn_unref(rn.rn_taken[i].tk_vp);
+		if (rn.rn_taken[i].tk_dvp)
+			vn_unref(rn.rn_taken[i].tk_dvp);
 		free(rn.rn_taken[i].tk_moved);
 	}
 	free(rn.rn_taken);

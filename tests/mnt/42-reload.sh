@@ -606,4 +606,56 @@ rf_start 0 --check --diff "$W/absent.conf" "$W/new.conf"
 rf_start 1 --check --diff "$W/new.conf"
 rf_start 1 --diff "$W/new.conf" "$W/new.conf"
 rf_umount "$M"
+
+### A read-only mount; a key and an image that become all of it.
+M=$W/m2
+printf '[daemon]\naccess = ro\n[file /f]\ncontent = one\n' >"$conf"
+rf_mount "$conf" "$M" || done_testing
+log=${RF_LOG[$M]}
+same "read-only" "$(cat "$M/f")" one
+to '[daemon]
+access = ro
+[file /f]
+content = two
+[file /d/g]
+content = more
+'
+same "what is declared changes nevertheless" "$(cat "$M/f" "$M/d/g")" twomore
+refuse "for others it is read-only" 'Read-only' touch "$M/x"
+to '[daemon]
+access = ro
+[etfs /]
+host = host
+[file /f]
+content = two
+'
+same "a key that is the root" "$(ls "$M" | tr '\n' ' ')$(cat "$M/f" "$M/theirs")" \
+    "f theirs twotheirs"
+refused "with a broken file" '[daemon]
+access = ro
+[file /f]
+content = two
+[etfs /x]
+host = absent
+' 'absent: No such'
+to '[daemon]
+access = ro
+[mount /]
+vfs = rumpfs
+[file /f]
+content = three
+'
+same "an image that is" "$(ls "$M" | tr '\n' ' ')$(cat "$M/f")" "f three"
+to '[daemon]
+access = ro
+[file /f]
+content = three
+'
+same "and neither" "$(ls "$M" | tr '\n' ' ')$(cat "$M/f")" "f three"
+to '[daemon]
+access = rw
+'
+said '\[daemon\]: access ro -> rw \(at the next mount\)'
+same "nothing is left" "$(ls -A "$M")" ""
+rf_umount "$M"
 done_testing
