@@ -29,6 +29,8 @@ conf_new(void)
 	own->co_names = g_string_chunk_new(4096);
 	c->c_strings = own;
 	c->c_attr_timeout_ns = UINT64_C(1000000000);
+	c->c_wait_ns = UINT64_C(30000000000);
+	c->c_slow_ns = UINT64_C(5000000000);
 	c->c_size = conf_memory_percent(50);
 	c->c_inodes = UINT64_C(1) << 20;
 	c->c_mode = 0755;
@@ -202,7 +204,7 @@ read_file(const char *name, GString *out)
 
 /* Reads one file into the conf; false: it could not be read at all, which was told. */
 static bool
-load_file(struct conf *c, struct conf_diags *d, const char *name)
+load_file(struct conf *c, struct conf_diags *d, const char *name, bool ids)
 {
 	struct conf_own *own = c->c_strings;
 	struct conf_file *f = file_new(c, name, own->co_files->len);
@@ -232,6 +234,7 @@ load_file(struct conf *c, struct conf_diags *d, const char *name)
 		return false;
 	}
 	conf_parse_init(&p, c, d, f, base);
+	p.cp_no_ids = !ids;
 	conf_scan(&p, text->str, text->len);
 	conf_parse_done(&p);
 	return true;
@@ -266,7 +269,7 @@ list_drop_ins(const char *dir, GPtrArray *names)
 /* Drop-ins are read into the same conf: single values of [daemon] and [rumpfs] are
  * replaced, everything else is added and held against the whole by conf_check_into(). */
 static void
-load_drop_ins(struct conf *c, struct conf_diags *d, const char *name)
+load_drop_ins(struct conf *c, struct conf_diags *d, const char *name, bool ids)
 {
 	struct conf_own *own = c->c_strings;
 	g_autofree char *dir = g_strconcat(name, ".d", NULL);
@@ -279,25 +282,37 @@ load_drop_ins(struct conf *c, struct conf_diags *d, const char *name)
 		    g_strerror(-r));
 	for (unsigned i = 0; i < names->len; i++) {
 		g_autofree char *path = g_strconcat(dir, "/", names->pdata[i], NULL);
-		load_file(c, d, path);
+		load_file(c, d, path, ids);
 	}
 }
 
-struct conf *
-conf_load(const char *file, struct conf_errors *errs)
+static struct conf *
+load(const char *file, struct conf_errors *errs, bool ids)
 {
 	struct conf *c = conf_new();
 	struct conf_diags d;
 
 	conf_diags_init(&d);
-	if (load_file(c, &d, file))
-		load_drop_ins(c, &d, file);
+	if (load_file(c, &d, file, ids))
+		load_drop_ins(c, &d, file, ids);
 	/* Also after errors: what joined the conf is enough to find the rest of them. */
 	conf_check_into(c, &d);
 	if (!conf_diags_flush(&d, errs))
 		g_clear_pointer(&c, conf_free);
 	conf_diags_done(&d);
 	return c;
+}
+
+struct conf *
+conf_load(const char *file, struct conf_errors *errs)
+{
+	return load(file, errs, true);
+}
+
+struct conf *
+conf_load_paths(const char *file, struct conf_errors *errs)
+{
+	return load(file, errs, false);
 }
 
 /* The text up to the next comma, "\," undone, for g_free(); *text is moved behind the
@@ -357,27 +372,46 @@ parse_key(struct conf_parse *p, const char *text)
 	conf_section_end(p);
 }
 
+/* What messages call the place of keys that no file declares. */
+static struct conf_file *
+file_of_keys(struct conf *c, const char *from)
+{
+	struct conf_own *own = c->c_strings;
+
+	for (unsigned i = 0; i < own->co_files->len; i++) {
+		struct conf_file *f = own->co_files->pdata[i];
+		if (f->cf_rank == UINT_MAX && strcmp(f->cf_name, from) == 0)
+			return f;
+	}
+	return file_new(c, from, UINT_MAX);
+}
+
 bool
 conf_add_key(struct conf *c, const char *text, unsigned line, struct conf_errors *errs)
 {
-	struct conf_own *own = c->c_strings;
+	return conf_add_key_from(c, "-k", text, line, errs);
+}
+
+bool
+conf_add_key_from(struct conf *c, const char *from, const char *text, unsigned line,
+    struct conf_errors *errs)
+{
+	const struct conf_file *f = file_of_keys(c, from);
 	size_t had = c->c_netfs;
 	struct conf_diags d;
 	int err = 0;
 	char *base = absolute_dir(".", &err);
 	bool ok;
 
-	if (own->co_k == NULL)
-		own->co_k = file_new(c, "-k", UINT_MAX);
 	conf_diags_init(&d);
 	if (base) {
 		struct conf_parse p;
-		conf_parse_init(&p, c, &d, own->co_k, base);
+		conf_parse_init(&p, c, &d, f, base);
 		p.cp_line = line;
 		parse_key(&p, text);
 		conf_parse_done(&p);
 	} else {
-		conf_diag(&d, own->co_k, line, NULL, NULL,
+		conf_diag(&d, f, line, NULL, NULL,
 		    "the working directory has no path: %s, expected one",
 		    g_strerror(err));
 	}
@@ -387,4 +421,13 @@ conf_add_key(struct conf *c, const char *text, unsigned line, struct conf_errors
 	if (!ok && c->c_netfs > had)
 		conf_etfs_done(&c->c_etfs[--c->c_netfs]);
 	return ok;
+}
+
+void
+conf_drop_key(struct conf *c, size_t i)
+{
+	conf_etfs_done(&c->c_etfs[i]);
+	c->c_netfs--;
+	memmove(
+	    &c->c_etfs[i], &c->c_etfs[i + 1], (c->c_netfs - i) * sizeof(c->c_etfs[0]));
 }

@@ -39,6 +39,11 @@ enum conf_watch {
 	CW_AUTO,
 	CW_NO
 };
+enum conf_missing {
+	CM_FAIL,
+	CM_HIDE,
+	CM_WAIT /* at the start for a while, then as CM_HIDE */
+};
 enum conf_symlinks {
 	CS_SHOW,
 	CS_HIDE,
@@ -52,7 +57,8 @@ struct conf_etfs {
 	enum conf_type ce_type;
 	uint64_t ce_begin, ce_size; /* bytes; CONF_SIZE_END */
 	char *ce_partition;         /* or NULL */
-	bool ce_rdonly, ce_missing_hide, ce_hidden, ce_no_lock, ce_special;
+	bool ce_rdonly, ce_hidden, ce_no_lock, ce_special;
+	enum conf_missing ce_missing;
 	enum conf_symlinks ce_symlinks;
 	enum conf_watch ce_watch;
 	bool ce_set_mode, ce_set_uid, ce_set_gid;
@@ -105,11 +111,14 @@ struct conf {
 	bool c_rdonly;
 	bool c_allow_other;
 	uint64_t c_attr_timeout_ns; /* default 1 s */
+	uint64_t c_wait_ns;         /* for all keys that are CM_WAIT; default 30 s */
 	enum conf_watch c_watch;    /* of keys that do not say it */
 	unsigned c_threads;         /* 0: auto */
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
 	bool c_export; /* file handles are good as long as the file is there */
 	bool c_no_seccomp;
+	uint64_t
+	    c_slow_ns; /* a request that takes longer is told of; 0: none; default 5 s */
 	/* [rumpfs] */
 	uint64_t c_size;           /* bytes; default half of the memory */
 	uint64_t c_inodes;         /* default 1M */
@@ -136,6 +145,9 @@ void conf_errors_done(struct conf_errors *e);
 struct conf *conf_new(void);
 /* NULL if there was any error; errs has them all. */
 struct conf *conf_load(const char *file, struct conf_errors *errs);
+/* The same for who wants the paths alone: names of users and groups are not looked up, which
+ * could wait for a server, and their numbers are nobody's. */
+struct conf *conf_load_paths(const char *file, struct conf_errors *errs);
 void conf_free(struct conf *c);
 
 /* Adds what -k KEY=HOST[,name=value…] says, by the rules of an [etfs] section; "line" is
@@ -143,6 +155,12 @@ void conf_free(struct conf *c);
  * the working directory.  A comma in HOST is written "\,".  False: errs has grown. */
 bool conf_add_key(
     struct conf *c, const char *text, unsigned line, struct conf_errors *errs);
+
+/* The same of keys that come from elsewhere: "from" stands for "-k". */
+bool conf_add_key_from(struct conf *c, const char *from, const char *text, unsigned line,
+    struct conf_errors *errs);
+/* Takes the i'th key of c_etfs out, and frees what it owns; those after it move up. */
+void conf_drop_key(struct conf *c, size_t i);
 
 /* Checks what only the whole shows: one path declared twice, a path below something that
  * is not a directory, mounts that need one another.  conf_load() has done it; call it again after conf_add_key(). */

@@ -20,10 +20,10 @@
 
 #include "conf/conf.h"
 
-/* A file that was read, or "-k".  conf_where.cw_file points to cf_name, so that the order
+/* A file that was read, "-k" or the like.  conf_where.cw_file points to cf_name, so that the order
  * of reading is at hand wherever a place is. */
 struct conf_file {
-	unsigned cf_rank; /* order of reading; "-k" is last */
+	unsigned cf_rank; /* order of reading; UINT_MAX: no file, last */
 	char cf_name[];
 };
 
@@ -31,7 +31,6 @@ struct conf_file {
 struct conf_own {
 	GPtrArray *co_files;    /* of struct conf_file */
 	GStringChunk *co_names; /* of sections */
-	struct conf_file *co_k; /* of -k; one of co_files, or NULL */
 };
 
 /* Errors on their way to a struct conf_errors. */
@@ -66,6 +65,7 @@ struct conf_parse {
 	struct conf_section *cp_section; /* being read; NULL before the first */
 	GHashTable *cp_seen;             /* section name → its line */
 	GHashTable *cp_ids;              /* user and group names that were looked up */
+	bool cp_no_ids;                  /* those are not looked up */
 	unsigned cp_line;                /* being read */
 	const char *cp_key;              /* the key whose value is being read */
 };

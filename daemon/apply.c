@@ -12,6 +12,8 @@
 #include "daemon/images.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/waiting.h"
+#include "vfs/progress.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
@@ -24,19 +26,23 @@ print_errors(struct conf_errors *errs)
 }
 
 struct conf *
-apply_load(const struct options *o, const char *file)
+apply_load(const struct options *o, const char *file, const struct added *ad)
 {
 	struct conf_errors errs = {0};
 	struct conf *c = file ? conf_load(file, &errs) : conf_new();
+	size_t nadded = ad ? ad->ad_n : 0;
 	bool ok = c != NULL;
 
 	/* All that is wrong is said at once: with a bad file, the -k options are read into
 	 * a configuration that is thrown away. */
-	if (!c && o->o_nkeys)
+	if (!c && (o->o_nkeys || nadded))
 		c = conf_new();
 	for (size_t i = 0; c && i < o->o_nkeys; i++)
 		ok &= conf_add_key(c, o->o_keys[i], (unsigned)i + 1, &errs);
-	if (ok && o->o_nkeys)
+	for (size_t i = 0; c && i < nadded; i++)
+		ok &=
+		    conf_add_key_from(c, "added", ad->ad_text[i], (unsigned)i + 1, &errs);
+	if (ok && (o->o_nkeys || nadded))
 		ok = conf_check(c, &errs);
 	print_errors(&errs);
 	if (!ok && c) {
@@ -108,7 +114,7 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	    .es_partition = ce->ce_partition,
 	    .es_rdonly = ce->ce_rdonly,
 	    .es_hidden = ce->ce_hidden,
-	    .es_missing_hide = ce->ce_missing_hide,
+	    .es_missing_hide = ce->ce_missing != CM_FAIL,
 	    .es_no_lock = ce->ce_no_lock,
 	    .es_special = ce->ce_special,
 	    .es_symlinks = key_symlinks(ce->ce_symlinks),
@@ -150,28 +156,53 @@ apply_node(struct space *sp, const struct conf_node *cn)
 
 /* All of it. */
 
+/* Few enough that a slow host is told of in time. */
+#define TELL_EVERY 16
+
+/* A key that is made at the start, where its host object may be waited for.  0 or an exit
+ * code. */
+static int
+apply_key_first(struct space *sp, const struct conf_etfs *ce, uint64_t *wait_ns)
+{
+	if (apply_key(sp->sp_etfs, ce) < 0)
+		return EXIT_OBJECT;
+	if (ce->ce_missing != CM_WAIT || sp->sp_how.sh_check)
+		return 0;
+	return waiting_for(sp->sp_etfs, ce, wait_ns) ? 0 : EXIT_RUN;
+}
+
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
 apply_all(struct space *sp, const struct conf *c)
 {
+	struct progress pg = {
+	    .pg_what = sp->sp_how.sh_check ? "checking" : "registering",
+	    .pg_unit = "entries",
+	};
+	uint64_t wait_ns = sp->sp_how.sh_check ? 0 : c->c_wait_ns;
 	struct conf_item *items;
 	int worst = 0;
 	size_t n;
 
 	items = conf_order(c, &n);
+	pg.pg_total = n;
 	for (size_t i = 0; i < n; i++) {
 		int code;
 
+		if (i % TELL_EVERY == 0) {
+			pg.pg_done = i;
+			PROGRESS_TELL(&pg, 0);
+		}
 		if (items[i].ci_node)
 			code = apply_node(sp, items[i].ci_node);
 		else if (items[i].ci_key)
-			code =
-			    apply_key(sp->sp_etfs, items[i].ci_key) < 0 ? EXIT_OBJECT : 0;
+			code = apply_key_first(sp, items[i].ci_key, &wait_ns);
 		else
 			code = images_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
 		if (code > worst)
 			worst = code;
 	}
+	PROGRESS_TELL(&pg, 1);
 	conf_order_free(items);
 	return worst;
 }
@@ -191,6 +222,7 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 	    .eo_rdonly = how->sh_rdonly || c->c_rdonly,
 	    .eo_no_lock = how->sh_check,
 	    .eo_no_watch = c->c_watch == CW_NO,
+	    .eo_late = waiting_late,
 	};
 	struct vnode *root;
 	int r, code;
@@ -228,6 +260,19 @@ fail:
 	return EXIT_RUN;
 }
 
+void
+space_set_rdonly(struct space *sp, bool rdonly)
+{
+	struct mount *mem = sp->sp_vfs.vfs_mem_root->v_mount;
+
+	if (rdonly)
+		atomic_fetch_or(&mem->mnt_flags, MNT_RDONLY);
+	else
+		atomic_fetch_and(&mem->mnt_flags, ~(unsigned)MNT_RDONLY);
+	images_set_rdonly(sp, rdonly);
+	etfs_set_rdonly(sp->sp_etfs, rdonly);
+}
+
 static void
 close_left(void *obj, void *arg)
 {
@@ -246,6 +291,9 @@ space_done(struct space *sp)
 	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
+	while (sp->sp_added.ad_n > 0)
+		free(sp->sp_added.ad_text[--sp->sp_added.ad_n]);
+	free(sp->sp_added.ad_text);
 	return r;
 }
 

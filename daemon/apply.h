@@ -34,6 +34,12 @@ struct space_how {
 	void *sh_arg;
 };
 
+/* Keys that were added while the namespace was served, as texts of -k. */
+struct added {
+	char **ad_text;
+	size_t ad_n;
+};
+
 struct space {
 	struct vfs sp_vfs;
 	struct etfs *sp_etfs;
@@ -41,11 +47,13 @@ struct space {
 	uint32_t sp_uid, sp_gid; /* of the root, and of what has no other owner */
 	struct nodes sp_nodes;
 	struct images sp_images;
+	struct added sp_added; /* the manager's */
 };
 
-/* Reads the configuration file, if any, and the -k keys of o.  file is what messages call
- * it.  NULL after error messages. */
-struct conf *apply_load(const struct options *o, const char *file);
+/* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none).
+ * file is what messages call it.  NULL after error messages. */
+struct conf *apply_load(
+    const struct options *o, const char *file, const struct added *ad);
 
 /* Makes the namespace that c declares.  0, or an exit code after error messages; *sp is
  * then empty. */
@@ -58,6 +66,10 @@ int space_done(struct space *sp);
 int apply_key(struct etfs *e, const struct conf_etfs *ce);
 /* Logs "FILE:LINE: [section]: text". */
 void apply_complain(const struct conf_where *w, int level, const char *text);
+
+/* Makes all of it read-only; or writable again, but what was declared or mounted read-only.
+ * What has been changed in images is written back. */
+void space_set_rdonly(struct space *sp, bool rdonly);
 
 /* Are there windows with bytes in common, one of them writable? */
 bool space_overlaps(struct space *sp);

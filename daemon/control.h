@@ -8,9 +8,11 @@
  * outside the mount, so that it answers when the mount does not.  Where there is no RUNDIR
  * the daemon goes on without one and says so once.
  *
- * Protocol.  Text, one JSON object to a line of at most 64 KiB, both ways; a connection is
- * good for any number of requests, which may be sent without waiting; the answers come in
- * the order of the requests.
+ * Protocol.  Text, one JSON object to a line, both ways.  A request has at most 64 KiB with
+ * its newline; an answer may be of any length, for the list of keys is.  A connection is
+ * good for any number of requests, which may be sent without waiting; they are done one after
+ * the other, and the answers come in the order of the requests.  Who does not read his
+ * answer for half a minute is cut off.
  *
  *	{"id": 1, "op": "list"}
  *	{"id": 1, "ok": true, "result": {…}}
@@ -44,13 +46,15 @@
  *	         host knows), "device", "section" ("[etfs /src]"), "origin", "notes": [text…]}
  *	stats    result: {"uptime_ms", "operations": [{"name", "count", "errors", "total_us",
  *	         "bytes", "p50_us", "p90_us", "p99_us", "p999_us", "max_us", "buckets":
- *	         [[upper_us, count]… the occupied ones, not cumulative]}…], "keys": [{"path",
- *	         "operations", "read_bytes", "written_bytes"}…], "nodes", "open_files",
+ *	         [[upper_us, count]… the occupied ones, not cumulative; the upper end of what
+ *	         took longer than 134 s is null]}… those that there were], "keys": [{"path",
+ *	         "operations", "read_bytes", "written_bytes"}… keys and images], "nodes", "open_files",
  *	         "memory": {"size", "size_used", "inodes", "inodes_used"}, "rss_bytes",
  *	         "host": {"known", "descriptors", "descriptors_max", "watches", "events"},
- *	         "waiting": [{"operation", "path", "host" (or null), "age_ms", "pid"}…: requests
+ *	         "waiting": [{"operation", "path" (or null), "host" (or null), "age_ms", "pid"}…: requests
  *	         that have been with the daemon for longer than the limit, oldest first],
- *	         "waiting_limit_ms"}.  "buckets": false in the request leaves them out.
+ *	         "waiting_limit_ms" (slow = of [daemon]; 0: none are listed)}.  "..." stands for
+ *	         a part of a path that only the host could tell.  "buckets": false in the request leaves them out.
  *	reload   as SIGHUP.  result: {"added", "removed", "changed": numbers; "plan": [text…]}
  *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.
  *
@@ -72,8 +76,8 @@ struct control;
 
 /*
  * Makes the socket of a session that is mounted (s_dev is known), before the process is
- * confined and has threads.  Without a place for it: 0 with *ret NULL, and it has been logged.
- * 0 or -errno.
+ * confined and has threads.  Where there is no place for it that has been logged, and there
+ * is only the thread, which also tells of requests that wait too long.  0 or -errno.
  */
 int control_open(struct session *s, struct control **ret);
 /* Starts the thread; after the manager.  c may be NULL, here and below.  0 or -errno. */

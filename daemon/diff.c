@@ -34,8 +34,8 @@ print_diff(
 int
 session_diff(const struct options *o)
 {
-	struct conf *old_conf = apply_load(o, o->o_diff);
-	struct conf *new_conf = apply_load(o, o->o_source);
+	struct conf *old_conf = apply_load(o, o->o_diff, NULL);
+	struct conf *new_conf = apply_load(o, o->o_source, NULL);
 	int code = EXIT_CONFIG;
 
 	if (old_conf && new_conf)

@@ -85,8 +85,17 @@ struct fe {
 	/* c: called when much has been forgotten, and more may follow; may be NULL */
 	void (*fe_forgot)(void *arg);
 	void *fe_forgot_arg;
-	_Atomic uint64_t fe_count[FE_NOPS]; /* a */
-	_Atomic uint64_t fe_errors;         /* a: replies that were an error */
+	/* fe_stats.h */
+	pthread_key_t fe_thread_key; /* c */
+	pthread_mutex_t fe_threads_mtx;
+	struct fe_thread
+	    *fe_threads; /* fe_threads_mtx, as the next two: those that serve */
+	uint64_t fe_last_thread;
+	struct fe_sum *fe_ended; /* FE_NOPS: what ended threads have counted */
+	/* a: somebody looks at what runs; else fe_woken is called when a request begins */
+	atomic_bool fe_looked_at;
+	void (*fe_woken)(void *arg); /* c: or NULL; from any thread */
+	void *fe_woken_arg;
 	_Atomic uint64_t
 	    fe_forgotten;         /* a: nodes forgotten, for when to look at the heap */
 	_Atomic uint64_t fe_told; /* a: fe_forgotten when fe_forgot was called last */

@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 
 #include "daemon/fe_reply.h"
+#include "daemon/fe_stats.h"
 #include "daemon/fe_wire.h"
 
 #define SPLICE_MIN (128u << 10)
@@ -118,8 +119,9 @@ take_read(struct fe_bufs *fb, const struct uio *u)
 
 /* Sends what a read has found: from the buffer, or from the window it was lent. */
 static void
-reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u)
+reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u, struct vnode *vp)
 {
+	struct fe *fe = fuse_req_userdata(req);
 	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
 	ssize_t n;
 
@@ -127,15 +129,18 @@ reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u)
 		src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
 		src.buf[0].fd = u->uio_fd;
 		src.buf[0].pos = (off_t)u->uio_fdoff;
+		fe_stats_moved(fe, vp, NULL, u->uio_done);
 		/* If it cannot be sent, libfuse has replied with the error. */
 		(void)fuse_reply_data(req, &src, FUSE_BUF_SPLICE_MOVE);
 		return;
 	}
 	n = take_read(fb, u);
-	if (n < 0)
+	if (n < 0) {
 		fe_error(req, (int)n);
-	else
-		(void)fuse_reply_buf(req, fb->fb_data, (size_t)n);
+		return;
+	}
+	fe_stats_moved(fe, vp, NULL, (uint64_t)n);
+	(void)fuse_reply_buf(req, fb->fb_data, (size_t)n);
 }
 
 void
@@ -159,7 +164,7 @@ fe_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 	if (r < 0)
 		fe_error(req, r);
 	else
-		reply_read(req, fb, &u);
+		reply_read(req, fb, &u, vp);
 }
 
 /* The next n bytes of the request to where dst says.  fuse_buf_copy() goes on where it
@@ -216,10 +221,12 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
 	r = vop_write(vp, f, &u);
-	if (r < 0 && u.uio_done == 0)
+	if (r < 0 && u.uio_done == 0) {
 		fe_error(req, r);
-	else
-		(void)fuse_reply_write(req, u.uio_done);
+		return;
+	}
+	fe_stats_moved(fe, NULL, vp, u.uio_done);
+	(void)fuse_reply_write(req, u.uio_done);
 }
 
 void
@@ -364,10 +371,12 @@ fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *
 	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
 		r = copy_through(
 		    fb, from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
-	if (r < 0)
+	if (r < 0) {
 		fe_error(req, r);
-	else
-		(void)fuse_reply_write(req, done);
+		return;
+	}
+	fe_stats_moved(fe, from->f_vp, to->f_vp, done);
+	(void)fuse_reply_write(req, done);
 }
 
 /*

@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/fe_stats.h"
+
 /* Long enough for everybody, short enough for the kernel's arithmetic: 31 years. */
 #define FOREVER_S 1e9
 /* How long the absence of a name that may appear by itself is believed. */
@@ -71,15 +73,21 @@ fe_init(struct fe *fe, struct vfs *v)
 	/* A file handle that was made of an id of another mount must not fit this one. */
 	if (getrandom(&fe->fe_generation, sizeof(uint32_t), 0) < 0)
 		return -errno;
+	r = fe_stats_init(fe);
+	if (r < 0)
+		return r;
 	/* The buffers are one piece of memory, so that free() is all of their end. */
-	r = pthread_key_create(&fe->fe_bufs_key, free);
-	return -r;
+	r = -pthread_key_create(&fe->fe_bufs_key, free);
+	if (r < 0)
+		fe_stats_done(fe);
+	return r;
 }
 
 void
 fe_done(struct fe *fe)
 {
 	pthread_key_delete(fe->fe_bufs_key);
+	fe_stats_done(fe);
 }
 
 struct fe_bufs *
@@ -112,14 +120,18 @@ fe_begin(fuse_req_t req, enum fe_op op)
 	struct fe *fe = fuse_req_userdata(req);
 
 	fe_heap_thread();
-	atomic_fetch_add_explicit(&fe->fe_count[op], 1, memory_order_relaxed);
+	fe_stats_begin(fe, op, req);
 	return fe;
 }
 
 struct vnode *
 fe_node(const struct fe *fe, fuse_ino_t ino)
 {
-	return vfs_node_peek(fe->fe_vfs, ino);
+	struct vnode *vp = vfs_node_peek(fe->fe_vfs, ino);
+
+	if (vp)
+		fe_stats_vnode(fe, vp);
+	return vp;
 }
 
 struct file *
@@ -168,11 +180,8 @@ fe_umask(fuse_req_t req)
 void
 fe_error(fuse_req_t req, int r)
 {
-	if (r < 0) {
-		struct fe *fe = fuse_req_userdata(req);
-
-		atomic_fetch_add_explicit(&fe->fe_errors, 1, memory_order_relaxed);
-	}
+	if (r < 0)
+		fe_stats_error(fuse_req_userdata(req));
 	/* A reply that cannot be sent has nobody waiting for it. */
 	(void)fuse_reply_err(req, -r);
 }

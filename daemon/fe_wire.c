@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon/fe_reply.h"
+#include "daemon/fe_stats.h"
 
 #define OP_TMPFILE 51u
 #define OP_STATX   52u
@@ -163,11 +164,16 @@ rename_request(void *buf, size_t len)
 static ssize_t
 wire_read(int fd, void *buf, size_t len, void *userdata)
 {
-	ssize_t n = read(fd, buf, len);
+	ssize_t n;
 
+	/* Whoever reads is done with what was before. */
+	fe_stats_end(userdata);
+	n = read(fd, buf, len);
 	ASKED(userdata);
-	if (n > 0)
+	if (n > 0) {
+		fe_stats_read(userdata, buf, (size_t)n);
 		rename_request(buf, (size_t)n);
+	}
 	return n;
 }
 

@@ -44,6 +44,9 @@ int images_unmount(struct space *sp, const char *path);
 const struct mounted *images_find(const struct space *sp, const char *path);
 /* Writes all back that has been changed; errors are logged. */
 void images_sync(struct space *sp);
+/* Every change in them is EROFS from here on, and what was changed is written back; or no
+ * longer, but in those that were mounted read-only. */
+void images_set_rdonly(struct space *sp, bool rdonly);
 /* Can any be written? */
 bool images_writable(const struct space *sp);
 /* Unmounts all, whoever uses them, and leaves them clean.  No request may be running.  0, or

@@ -25,7 +25,7 @@ plan_same_key(const struct conf_etfs *a, const struct conf_etfs *b, bool but_loo
 	return same_text(a->ce_host, b->ce_host) && a->ce_type == b->ce_type &&
 	       a->ce_begin == b->ce_begin && a->ce_size == b->ce_size &&
 	       same_text(a->ce_partition, b->ce_partition) &&
-	       a->ce_rdonly == b->ce_rdonly && a->ce_missing_hide == b->ce_missing_hide &&
+	       a->ce_rdonly == b->ce_rdonly && a->ce_missing == b->ce_missing &&
 	       a->ce_no_lock == b->ce_no_lock && a->ce_special == b->ce_special &&
 	       a->ce_watch == b->ce_watch && a->ce_symlinks == b->ce_symlinks &&
 	       (but_looks ||

@@ -92,13 +92,14 @@ key_fields(struct fields *fs, const struct conf_etfs *ce)
 	static const char *const types[] = {
 	    "auto", "reg", "blk", "chr", "dir", "dir-subdirs"};
 	static const char *const links[] = {"show", "hide", "follow"};
+	static const char *const missing[] = {"fail", "hide", "wait"};
 	static const char *const watch[] = {"default", "auto", "no"};
 
 	add(fs, "host", false, "%s", ce->ce_host);
 	add(fs, "type", ce->ce_type == CT_AUTO, "%s", types[ce->ce_type]);
 	add_range(fs, ce->ce_begin, ce->ce_size, ce->ce_partition);
 	add_flag(fs, "access", ce->ce_rdonly, "ro", "rw");
-	add_flag(fs, "missing", ce->ce_missing_hide, "hide", "fail");
+	add(fs, "missing", ce->ce_missing == CM_FAIL, "%s", missing[ce->ce_missing]);
 	add_flag(fs, "hidden", ce->ce_hidden, "yes", "no");
 	add_flag(fs, "lock", ce->ce_no_lock, "no", "yes");
 	add(fs, "symlinks", ce->ce_symlinks == CS_SHOW, "%s", links[ce->ce_symlinks]);
@@ -177,6 +178,7 @@ daemon_fields(struct fields *fs, const struct conf *c)
 	add_flag(fs, "access", c->c_rdonly, "ro", "rw");
 	add_flag(fs, "allow-other", c->c_allow_other, "yes", "no");
 	add(fs, "attr-timeout", false, "%g s", (double)c->c_attr_timeout_ns / 1e9);
+	add(fs, "wait", false, "%g s", (double)c->c_wait_ns / 1e9);
 	add_flag(fs, "watch", c->c_watch == CW_NO, "no", "auto");
 	if (c->c_threads)
 		add(fs, "threads", false, "%u", c->c_threads);
@@ -186,6 +188,7 @@ daemon_fields(struct fields *fs, const struct conf *c)
 	add_flag(fs, "suid", c->c_suid, "yes", "no");
 	add_flag(fs, "export", c->c_export, "yes", "no");
 	add_flag(fs, "seccomp", c->c_no_seccomp, "no", "yes");
+	add(fs, "slow", false, "%g s", (double)c->c_slow_ns / 1e9);
 }
 
 static void

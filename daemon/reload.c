@@ -189,7 +189,7 @@ bool
 reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
     struct reload_result *ret)
 {
-	struct conf *new = apply_load(o, o->o_config);
+	struct conf *new = apply_load(o, o->o_config, &sp->sp_added);
 	struct reload_result rr = {0};
 	size_t failed = 0;
 	bool ok = new &&reload_to(sp, *conf, new, o, live, &rr, &failed);

@@ -81,6 +81,10 @@ struct etfs_opts {
 	bool eo_rdonly;     /* all keys are read-only */
 	bool eo_no_lock;    /* take no range locks (--check) */
 	bool eo_no_watch;   /* directory keys are not watched unless they say so */
+	/* The host object of a key that was missing has come; why: but is refused so far, which
+	 * is told once; else NULL.  Called by a thread that serves nobody.  May be NULL. */
+	void (*eo_late)(void *arg, const char *key, const char *host, const char *why);
+	void *eo_late_arg;
 };
 
 struct etfs;
@@ -138,6 +142,11 @@ void etfs_device_put(struct etfs *e, struct vnode *vp);
 /* Have two files bytes of a host file in common?  False for what is not of etfs. */
 bool etfs_overlap(struct vnode *a, struct vnode *b);
 
+/* From here on every change through a key is EROFS; or no longer, but where the key itself is
+ * read-only.  Devices of file systems go on as they are.  One thread at a time, and none that
+ * registers. */
+void etfs_set_rdonly(struct etfs *e, bool rdonly);
+
 /* What became of a registration. */
 struct etfs_info {
 	const char *ei_key, *ei_host; /* as long as the key is registered */
@@ -145,12 +154,28 @@ struct etfs_info {
 	uint64_t ei_begin, ei_size;   /* of directories: 0 and 0 */
 	bool ei_window;               /* a fixed range, not the whole living file */
 	bool ei_rdonly, ei_hidden, ei_missing;
+	bool ei_nocache;                      /* contents are not kept by the kernel */
+	bool ei_watched;                      /* it is told of changes on the host */
+	uint64_t ei_ops, ei_read, ei_written; /* requests; bytes */
 };
 int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
 /* The same of a key without a name; ei_key is NULL. */
 void etfs_device_info(struct vnode *vp, struct etfs_info *ret);
 /* In the order of registration; stops at non-zero and returns it. */
 int etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void *arg);
+/*
+ * All keys, in the order of registration, for who may not wait: nothing is asked of the host,
+ * and no lock taken that is held over a call to it.  Their texts are good until
+ * etfs_list_done().
+ */
+struct etfs_list {
+	struct etfs_info *el_all;
+	struct mount **el_mounts; /* a reference each */
+	size_t el_n;
+};
+/* 0 or -ENOMEM. */
+int etfs_list(struct etfs *e, struct etfs_list *ret);
+void etfs_list_done(struct etfs_list *l);
 /* Pairs of keys of this namespace with overlapping windows of one host file, one of them
  * writable: fn is called once for each. */
 void etfs_overlaps(struct etfs *e,
@@ -170,6 +195,16 @@ int etfs_mounted_at(struct etfs *e, const char *mountpoint);
  * registered: in a thread of its own, which has what the caller has (capabilities, signal
  * mask).  Without it, or where it fails, nothing is watched. */
 void etfs_watch(struct etfs *e);
+
+/* Before etfs_watch(): waits for the host object of a key that was registered with
+ * es_missing_hide, for at most ms.  0: it is there and has passed the checks; -ENOENT. */
+int etfs_wait(struct etfs *e, const char *key, unsigned ms);
+/*
+ * Where a node is, in the namespace and on the host, as far as that can be said without
+ * waiting for the host; "..." stands for what cannot.  Both buffers have cap bytes.  False:
+ * it is not of etfs.
+ */
+bool etfs_where(struct vnode *vp, char *path, char *host, size_t cap);
 
 struct etfs_stats {
 	uint64_t et_keys;

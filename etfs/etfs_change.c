@@ -28,8 +28,10 @@ withdraw(struct etfs *e, const char *key, bool prune, struct etfs_key **ret_key)
 	else if (k)
 		r = prune ? vfs_detach(e->e_vfs, path, &at)
 		          : vfs_withdraw(e->e_vfs, path, &at);
-	if (r == 0)
-		atomic_fetch_sub(&e->e_nkeys, 1);
+	if (r == 0) {
+		late_del(e, path);
+		key_unlist(e, k);
+	}
 	pthread_mutex_unlock(&e->e_key_mtx);
 	free(path);
 	if (r == 0)
@@ -50,9 +52,13 @@ etfs_restore(struct etfs_key *k)
 	int r;
 
 	pthread_mutex_lock(&e->e_key_mtx);
+	/* From when it can be seen it can be removed. */
+	key_list(e, k);
 	r = vfs_attach(e->e_vfs, &k->k_at);
-	if (r == 0)
-		atomic_fetch_add(&e->e_nkeys, 1);
+	if (r < 0)
+		key_unlist(e, k);
+	else if (k->k_at.at_kind == AT_PENDING)
+		late_add(e, k->k_at.at_path, k->k_host);
 	pthread_mutex_unlock(&e->e_key_mtx);
 	return r;
 }
@@ -173,4 +179,25 @@ etfs_set_ttl(struct etfs *e, uint64_t ttl_ns)
 	e->e_opts.eo_ttl_ns = ttl_ns;
 	(void)vfs_attach_each(e->e_vfs, set_ttl, &ttl_ns);
 	pthread_mutex_unlock(&e->e_key_mtx);
+}
+
+static bool
+is_device(const struct etfs_key *k)
+{
+	return atomic_load_explicit(&k->k_ready, memory_order_acquire) && k->k_at.at_vp &&
+	       vn_is_device(k->k_at.at_vp);
+}
+
+void
+etfs_set_rdonly(struct etfs *e, bool rdonly)
+{
+	atomic_store(&e->e_rdonly, rdonly);
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	for (struct etfs_key *k = e->e_list; k; k = k->k_next) {
+		if (!rdonly && !k->k_rdonly)
+			atomic_fetch_and(&k->k_mount.mnt_flags, ~(unsigned)MNT_RDONLY);
+		else if (!is_device(k))
+			atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
+	}
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
 }

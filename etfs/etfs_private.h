@@ -18,6 +18,8 @@
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
  *   etfs_share.c   one host file under several keys
+ *   etfs_late.c    missing = hide: host objects that come later
+ *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
@@ -96,16 +98,21 @@ struct etfs {
 	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
 	_Atomic uint64_t e_nkeys; /* a */
 	struct etfs_opts e_opts;  /* c; its eo_ttl_ns e_key_mtx */
+	_Atomic bool e_rdonly;    /* a: etfs_set_rdonly() */
 	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
 	struct watcher e_watcher;
-	bool e_mounted;              /* e_key_mtx: etfs_watch() was called */
+	struct lates *e_lates; /* e_key_mtx: what waits for its host object; or NULL */
+	bool e_mounted;        /* e_key_mtx: etfs_watch() was called */
 	_Atomic uint64_t e_writers;  /* a: files that are open for writing */
 	pthread_mutex_t e_share_mtx; /* rank LEAF */
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
 	uint32_t e_share_size, e_share_count;
+	pthread_mutex_t e_list_mtx; /* rank LEAF */
+	struct etfs_key *e_list,
+	    **e_list_tail; /* e_list_mtx: the first registered first */
 	pthread_mutex_t e_lock_mtx;
 	struct hostlock **e_locks;          /* l: chains */
 	uint32_t e_lock_size, e_lock_count; /* l */
@@ -138,13 +145,15 @@ struct etfs_key {
 	bool k_window;         /* k: a fixed range */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
+	char *k_real; /* k: directories: the host path without links; or NULL */
 	struct hostlock *k_lock; /* k, given back by whoever removes the key; or NULL */
 	/* e_share_mtx: the other keys of the host file; its node while it is in that list, or
 	 * NULL; whether it has bytes in common with one of them */
 	struct etfs_key *k_share_next, *k_share_prev;
 	struct enode *k_share_root;
 	bool k_laps;
-	struct etfs_view k_view; /* s: of the root node's shard */
+	struct etfs_view k_view;            /* s: of the root node's shard */
+	struct etfs_key *k_next, **k_prevp; /* e_list_mtx: all that are registered */
 };
 
 /* A vnode of etfs.  Its identity is (mount, alias, dev, ino). */
@@ -249,6 +258,9 @@ void etfs_unref(struct etfs *e);
 struct etfs_key *key_of_attach(const struct attach *at);
 /* Gives its range lock back, if it has one. */
 void key_unlock(struct etfs_key *k);
+/* In and out of the list of keys. */
+void key_list(struct etfs *e, struct etfs_key *k);
+void key_unlist(struct etfs *e, struct etfs_key *k);
 
 /* etfs_check.c */
 
@@ -406,6 +418,16 @@ bool share_is_written(struct enode *n);
 /* Makes the modification time in *va another than the last that was told, where it might
  * be the same for another change. */
 void share_blur(const struct enode *n, struct vattr *va);
+
+/* etfs_late.c; e_key_mtx is held, or there are no threads. */
+void late_add(struct etfs *e, const char *key, const char *host);
+void late_del(struct etfs *e, const char *key);
+/* Where it fails, names are tried when they are looked up. */
+void late_start(struct etfs *e);
+void late_stop(struct etfs *e);
+/* etfs_table.c: has the key that waits tried.  0, -EALREADY (it was there), -ESRCH (there is no such
+ * key), or why it is refused. */
+int key_come(struct etfs *e, const char *key, struct etfs_why *why);
 
 /* etfs_watch.c */
 void watch_init(struct etfs *e);

@@ -11,6 +11,7 @@
  * the object is set before k_ready, and read after it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +76,8 @@ etfs_new(struct vfs *v, const struct etfs_opts *o, struct etfs **ret)
 	pthread_mutex_init(&e->e_fs_mtx, NULL);
 	pthread_mutex_init(&e->e_lock_mtx, NULL);
 	pthread_mutex_init(&e->e_share_mtx, NULL);
+	pthread_mutex_init(&e->e_list_mtx, NULL);
+	e->e_list_tail = &e->e_list;
 	watch_init(e);
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++)
 		pthread_mutex_init(&e->e_shard[i].sh_mtx, NULL);
@@ -98,6 +101,7 @@ etfs_unref(struct etfs *e)
 	pthread_mutex_destroy(&e->e_key_mtx);
 	pthread_mutex_destroy(&e->e_fs_mtx);
 	pthread_mutex_destroy(&e->e_lock_mtx);
+	pthread_mutex_destroy(&e->e_list_mtx);
 	free(e);
 }
 
@@ -111,6 +115,7 @@ key_free(struct mount *mp)
 	free(k->k_at.at_path);
 	free(k->k_host);
 	free(k->k_partition);
+	free(k->k_real);
 	free(k);
 	etfs_unref(e);
 }
@@ -137,6 +142,16 @@ key_unlock(struct etfs_key *k)
 	k->k_lock = NULL;
 }
 
+/* What the kernel calls a directory now; etfs_where() does without if it is not known. */
+static void
+note_real(struct etfs_key *k, int fd)
+{
+	char path[PATH_MAX];
+
+	if (!k->k_real && key_is_dir(k) && hc_path(fd, path, sizeof(path)) == 0)
+		k->k_real = strdup(path);
+}
+
 /* The checks, and the key's root node. */
 static int
 key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
@@ -148,6 +163,7 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	if (r < 0)
 		return r;
 	key_settle(k, &p);
+	note_real(k, p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -164,11 +180,14 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	return 0;
 }
 
+/* Why a key is refused that is tried by this thread; for key_come(). */
+static _Thread_local struct etfs_why *come_why;
+
 static int
 key_resolve(struct attach *at, struct vnode **ret_vp)
 {
 	struct enode *root;
-	int r = key_open(at->at_arg, NULL, &root);
+	int r = key_open(at->at_arg, come_why, &root);
 
 	if (r == 0)
 		*ret_vp = &root->n_vn;
@@ -214,7 +233,7 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	             s->es_symlinks != ETFS_SYMLINKS_FOLLOW && e->e_opts.eo_ttl_ns != 0;
 	k->k_mount.mnt_name_ttl = watch_name_ttl;
 	k->k_mount.mnt_attr_ttl = watch_attr_ttl;
-	if (k->k_rdonly)
+	if (k->k_rdonly || atomic_load(&e->e_rdonly))
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
 	k->k_view.vw_valid = (s->es_set_mode ? VS_MODE : 0) |
 	                     (s->es_set_uid ? VS_UID : 0) | (s->es_set_gid ? VS_GID : 0);
@@ -265,13 +284,37 @@ key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
 	return r;
 }
 
+void
+key_list(struct etfs *e, struct etfs_key *k)
+{
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	k->k_prevp = e->e_list_tail;
+	*e->e_list_tail = k;
+	e->e_list_tail = &k->k_next;
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
+	atomic_fetch_add(&e->e_nkeys, 1);
+}
+
+void
+key_unlist(struct etfs *e, struct etfs_key *k)
+{
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	*k->k_prevp = k->k_next;
+	if (k->k_next)
+		k->k_next->k_prevp = k->k_prevp;
+	else
+		e->e_list_tail = k->k_prevp;
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
+	atomic_fetch_sub(&e->e_nkeys, 1);
+}
+
 int
 etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why)
 {
 	struct enode *root = NULL;
 	struct etfs_key *k;
 	bool watch;
-	char *path;
+	char *path, *late;
 	int r = vfs_path_normal(spec->es_key, &path);
 
 	if (r < 0) {
@@ -287,26 +330,34 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		return -ENOMEM;
 	}
 	watch = k->k_watch;
+	late = spec->es_missing_hide ? strdup(path) : NULL;
 	r = key_open(k, why, &root);
 	if (r == -ENOENT && spec->es_missing_hide)
 		r = 0;
 	if (r == 0) {
+		/* From when it can be seen it can be removed. */
+		key_list(e, k);
 		r = key_attach(k, root, why);
-		if (r < 0)
+		if (r < 0) {
+			key_unlist(e, k);
 			key_unlock(k);
+		}
 	}
 	if (r < 0) {
 		share_key_del(k);
 		if (root)
 			vn_unref(&root->n_vn);
 		mount_unref(&k->k_mount);
+		free(late);
 		return r;
 	}
-	atomic_fetch_add(&e->e_nkeys, 1);
 	pthread_mutex_lock(&e->e_key_mtx);
+	if (!root && late)
+		late_add(e, late, spec->es_host);
 	if (watch && e->e_mounted && !e->e_watcher.wt_started)
 		watch_start(e);
 	pthread_mutex_unlock(&e->e_key_mtx);
+	free(late);
 	return 0;
 }
 
@@ -413,10 +464,51 @@ key_info(struct etfs_key *k, struct etfs_info *ret)
 	               : ready ? k->k_win.r_len
 	                       : k->k_size,
 	    .ei_window = ready && k->k_window,
-	    .ei_rdonly = k->k_rdonly,
+	    .ei_rdonly = atomic_load(&k->k_mount.mnt_flags) & MNT_RDONLY,
 	    .ei_hidden = k->k_at.at_hidden,
 	    .ei_missing = !ready,
+	    .ei_ops = atomic_load(&k->k_mount.mnt_count.mc_ops),
+	    .ei_read = atomic_load(&k->k_mount.mnt_count.mc_read),
+	    .ei_written = atomic_load(&k->k_mount.mnt_count.mc_written),
+	    .ei_nocache = atomic_load(&k->k_mount.mnt_flags) & MNT_NOCACHE,
+	    .ei_watched =
+		k->k_watch && dir &&
+		atomic_load_explicit(&k->k_etfs->e_watcher.wt_on, memory_order_relaxed),
 	};
+}
+
+int
+etfs_list(struct etfs *e, struct etfs_list *ret)
+{
+	size_t cap = atomic_load(&e->e_nkeys) + 64, n = 0;
+	struct etfs_list l = {
+	    .el_all = calloc(cap, sizeof(*l.el_all)),
+	    .el_mounts = calloc(cap, sizeof(*l.el_mounts)),
+	};
+
+	if (!l.el_all || !l.el_mounts) {
+		etfs_list_done(&l);
+		return -ENOMEM;
+	}
+	/* Of those that came meanwhile as many as there is room for. */
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	for (struct etfs_key *k = e->e_list; k && n < cap; k = k->k_next) {
+		key_info(k, &l.el_all[n]);
+		l.el_mounts[n++] = mount_ref(&k->k_mount);
+	}
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
+	l.el_n = n;
+	*ret = l;
+	return 0;
+}
+
+void
+etfs_list_done(struct etfs_list *l)
+{
+	while (l->el_n > 0)
+		mount_unref(l->el_mounts[--l->el_n]);
+	free(l->el_all);
+	free(l->el_mounts);
 }
 
 void
@@ -568,6 +660,7 @@ etfs_free(struct etfs *e)
 	struct keylist l = {NULL, 0, 0};
 
 	watch_stop(e);
+	late_stop(e);
 	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
 	for (size_t i = l.kl_n; i-- > 0;)
 		(void)etfs_remove(e, l.kl_key[i]->k_at.at_path);
@@ -610,7 +703,19 @@ etfs_watch(struct etfs *e)
 	e->e_mounted = true;
 	if (vfs_attach_each(e->e_vfs, wants_watch, NULL) && !e->e_watcher.wt_started)
 		watch_start(e);
+	late_start(e);
 	pthread_mutex_unlock(&e->e_key_mtx);
+}
+
+int
+key_come(struct etfs *e, const char *key, struct etfs_why *why)
+{
+	int r;
+
+	come_why = why;
+	r = vfs_come(e->e_vfs, key);
+	come_why = NULL;
+	return r;
 }
 
 void

@@ -68,6 +68,21 @@ path_of(int fd, char buf[PATH_MAX])
 	return n <= 0 || n >= PATH_MAX || buf[0] != '/' ? 0 : (size_t)n;
 }
 
+int
+hc_path(int fd, char *buf, size_t cap)
+{
+	char path[PATH_MAX];
+	size_t n = path_of(fd, path);
+
+	if (n == 0)
+		return -ENOENT;
+	if (n >= cap)
+		return -ENAMETOOLONG;
+	memcpy(buf, path, n);
+	buf[n] = '\0';
+	return 0;
+}
+
 /* 1, 0, or UNDECIDED. */
 static int
 below_by_path(int fd, int rootfd)

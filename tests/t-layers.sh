@@ -4,7 +4,8 @@
 #	t-layers.sh BUILD-DIRECTORY
 #
 # daemon → conf, ukfs, etfs, vfs · ukfs → etfs, vfs · etfs → vfs, hostcalls · image modules → vfs ·
-# conf, vfs, hostcalls → nothing of ours; the ukfs tool → ukfs.h alone;
+# conf, vfs, hostcalls → nothing of ours; the ukfs tool → ukfs.h alone; rumpfusectl → nothing of
+# ours, the daemon's socket is a protocol;
 # only daemon/ knows libfuse and syslog; glib only in conf/ and in what daemon/ does before
 # the first request; only hostcalls/ opens, reads, names or changes host files.
 cd "$(dirname "$0")/.." || exit 1
@@ -46,7 +47,8 @@ if [ -d vfs/ukfs/tool ]; then
 fi
 includes "$(sources conf)" 'conf'
 includes "$(sources etfs)" 'etfs|vfs|hostcalls' 'vfs/(image|ukfs)'
-includes "$(sources daemon)" 'daemon|conf|etfs|vfs' 'vfs/ukfs/tool'
+includes "$(sources daemon 1)" 'daemon|conf|etfs|vfs' 'vfs/ukfs/tool|daemon/ctl'
+includes "$(sources daemon/ctl)" 'daemon/ctl'
 for f in vfs/image/*/; do
 	other=$(grep -nE '^#include "vfs/image/[a-z]+/' "$f"*.[ch] | grep -v "\"$f")
 	if [ -n "$other" ]; then bad "a module includes another: $other"; else ok; fi
@@ -61,7 +63,7 @@ outside()
 $found"; else ok; fi
 }
 below="$(sources hostcalls) $(sources vfs) $(sources etfs)"
-outside "$below $(sources conf)" 'fuse|syslog|systemd' \
+outside "$below $(sources conf) $(sources daemon/ctl)" 'fuse|syslog|systemd' \
     "only daemon/ may know libfuse and the logger"
 outside "$below $(find daemon -name 'fe*.[ch]')" 'glib|gio|gmodule' "no glib where requests pass"
 outside "$(sources vfs | grep -vE '^vfs/(image/fstype\.c|ukfs/tool/.*)$') $(sources etfs) $(sources conf)
@@ -87,6 +89,7 @@ needs vfs '^(hc_|etfs_|conf_|fuse_|g_[a-z]|syslog)' "something beside it"
 needs conf '^(hc_|etfs_|vop_|vn_|vfs_|fuse_|syslog)' "something beside it"
 needs etfs '^(conf_|fuse_|g_[a-z]|syslog)' "something above it"
 needs daemon '^hc_' "the host calls directly"
+needs ctl '^(hc_|etfs_|conf_|vop_|vn_|vfs_|session_|log_|fuse_|syslog|sd_)' "what is the daemon's"
 needs ukfscalls '^(hc_|conf_|fuse_|g_[a-z]|syslog)' "something beside it"
 # The system calls that touch host files.  rumpfs's memfds are its own memory: it may write
 # and seek in those, but has no way to open anything.

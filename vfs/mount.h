@@ -43,6 +43,14 @@ enum {
 /* No limit to how long names and attributes may be cached. */
 #define MNT_TTL_FOREVER UINT64_MAX
 
+/* What has been asked of a mount, in lines of the processor's cache that nothing else is in.
+ */
+struct mount_count {
+	char mc_before[64];
+	_Atomic uint64_t mc_ops, mc_read, mc_written; /* a: requests; bytes */
+	char mc_after[64];
+};
+
 struct mount {
 	struct vfs *mnt_vfs;         /* c */
 	_Atomic uint64_t mnt_ref;    /* a: each vnode, each table entry */
@@ -58,6 +66,7 @@ struct mount {
 	_Atomic uint64_t mnt_nopen; /* a: open files and directories */
 	const char *mnt_type;       /* c: "rumpfs", "reg", "blk" …, for people */
 	void (*mnt_free)(struct mount *mp); /* c: the last reference is gone */
+	struct mount_count mnt_count;
 };
 
 void mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
@@ -179,6 +188,10 @@ void vfs_prune(struct vfs *v, const char *path);
 int vfs_attach_swap(struct vfs *v, const char *path, struct vnode *vp);
 /* Whether the attachment at this path is listed.  0 or -ENOENT. */
 int vfs_attach_hide(struct vfs *v, const char *path, bool hidden);
+/* Has a pending name at this path tried, and the kernel told that it is there: for who has
+ * noticed by himself, not for requests.  0, -EALREADY (it was there), -ESRCH (nothing of the kind is
+ * attached), or what at_resolve says. */
+int vfs_come(struct vfs *v, const char *path);
 /* The attachment at exactly this normalised path, borrowed, or NULL.  Good while nobody
  * detaches. */
 struct attach *vfs_attach_peek(struct vfs *v, const char *path);
@@ -208,6 +221,18 @@ struct vnode *vfs_node_get(struct vfs *v, uint64_t id);
 struct vnode *vfs_parent_get(struct vnode *vp);
 /* The open file of a handle, lent, or NULL. */
 struct file *vfs_file_peek(struct vfs *v, uint64_t id);
+
+/* The path of a vnode, for people, without asking a file system.  "..." stands for what only
+ * that could say.  0, -ENOENT, -ENAMETOOLONG. */
+int vfs_where(struct vnode *vp, char *buf, size_t cap);
+
+/* What is at a path of the in-memory tree, whatever is attached over it, asked as above.
+ * -ENOENT, -ENOTDIR. */
+int vfs_look(struct vfs *v, const char *path, struct vattr *ret);
+/* What has been asked of the tree whose root is attached at just this path.  -ENOENT: none is,
+ * or it is one that may be missing. */
+int vfs_counts_at(struct vfs *v, const char *path, uint64_t *ret_ops, uint64_t *ret_read,
+    uint64_t *ret_written);
 
 /* What follows is for vop.c, attach.c and namei.c. */
 
@@ -250,6 +275,8 @@ uint32_t shadow_ndirs(struct vnode *dvp);
 int shadow_add(
     struct vnode *dvp, const struct name *n, struct attach *at, bool uncounted);
 void shadow_remove(struct vnode *dvp, const struct name *n);
+/* A pending name of dvp is vp from here on, whose reference is taken over. */
+void shadow_come(struct vnode *dvp, struct attach *at, struct vnode *vp);
 
 /* The attach mutex is held.  A synthetic parent over a directory that is not in memory.
  */

@@ -65,6 +65,10 @@ void rumpfs_empty(struct vnode *root);
 /* Changes limits ; -EBUSY if more is in use already. */
 int rumpfs_set_limits(struct mount *mp, uint64_t size, uint64_t inodes);
 
+/* What vp is called in dvp, if both are directories of rumpfs: 256 bytes.  False: it is not in
+ * it. */
+bool rumpfs_name_of(struct vnode *dvp, const struct vnode *vp, char name[256]);
+
 struct rumpfs_usage {
 	uint64_t ru_size, ru_size_used;     /* bytes */
 	uint64_t ru_inodes, ru_inodes_used; /* nodes, the root included */

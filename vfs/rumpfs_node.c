@@ -371,3 +371,20 @@ rumpfs_usage(struct mount *mp, struct rumpfs_usage *ret)
 	ret->ru_inodes = atomic_load(&rm->rm_inodes);
 	ret->ru_inodes_used = atomic_load(&rm->rm_nodes);
 }
+
+bool
+rumpfs_name_of(struct vnode *dvp, const struct vnode *vp, char name[256])
+{
+	const struct dirent_node *de;
+	uint64_t seq = 0;
+	uint32_t pos = 0;
+
+	lk_read(&dvp->v_lock, LK_DIR);
+	while ((de = dirtab_next(&rumpfs_node_of(dvp)->rn_dir.tab, &seq, &pos)) &&
+	       de->de_value != vp)
+		;
+	if (de)
+		memcpy(name, de->de_name, de->de_len + 1u);
+	lk_unlock(&dvp->v_lock, LK_DIR);
+	return de != NULL;
+}
