@@ -1,7 +1,8 @@
 /*
  * What the files of etfs share.
  *
- *   etfs_table.c   keys: register, remove, find, list
+ *   etfs_table.c   keys: register, find, list
+ *   etfs_change.c  keys: remove, withdraw and restore, change in place
  *   etfs_copy.c    files copied into memory at the start
  *   etfs_check.c   the checks of a registration, in their order
  *   etfs_lock.c    range locks against other processes
@@ -97,8 +98,8 @@ struct etfs {
 	struct vfs *e_vfs;        /* c */
 	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
 	_Atomic uint64_t e_nkeys; /* a */
+	struct etfs_opts e_opts;  /* c; its eo_ttl_ns e_key_mtx */
 	_Atomic bool e_rdonly;    /* a: etfs_set_rdonly() */
-	struct etfs_opts e_opts;  /* c */
 	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
@@ -254,6 +255,13 @@ node_unref_p(struct enode **np)
 
 /* etfs_table.c */
 void etfs_unref(struct etfs *e);
+/* The key that is attached so, or NULL. */
+struct etfs_key *key_of_attach(const struct attach *at);
+/* Gives its range lock back, if it has one. */
+void key_unlock(struct etfs_key *k);
+/* In and out of the list of keys. */
+void key_list(struct etfs *e, struct etfs_key *k);
+void key_unlist(struct etfs *e, struct etfs_key *k);
 
 /* etfs_check.c */
 

@@ -135,7 +135,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
 }
 
-static void
+void
 key_unlock(struct etfs_key *k)
 {
 	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
@@ -194,7 +194,7 @@ key_resolve(struct attach *at, struct vnode **ret_vp)
 	return r;
 }
 
-static struct etfs_key *
+struct etfs_key *
 key_of_attach(const struct attach *at)
 {
 	return at && at->at_resolve == key_resolve ? at->at_arg : NULL;
@@ -284,8 +284,8 @@ key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
 	return r;
 }
 
-static void
-list_add(struct etfs *e, struct etfs_key *k)
+void
+key_list(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
 	k->k_prevp = e->e_list_tail;
@@ -295,8 +295,8 @@ list_add(struct etfs *e, struct etfs_key *k)
 	atomic_fetch_add(&e->e_nkeys, 1);
 }
 
-static void
-list_del(struct etfs *e, struct etfs_key *k)
+void
+key_unlist(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
 	*k->k_prevp = k->k_next;
@@ -336,10 +336,10 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		r = 0;
 	if (r == 0) {
 		/* From when it can be seen it can be removed. */
-		list_add(e, k);
+		key_list(e, k);
 		r = key_attach(k, root, why);
 		if (r < 0) {
-			list_del(e, k);
+			key_unlist(e, k);
 			key_unlock(k);
 		}
 	}
@@ -380,62 +380,6 @@ int
 etfs_register(struct etfs *e, const char *key, const char *host, enum etfs_type type)
 {
 	return etfs_register_withsize(e, key, host, type, 0, ETFS_SIZE_END);
-}
-
-int
-etfs_remove(struct etfs *e, const char *key)
-{
-	struct etfs_key *k = NULL;
-	struct attach *at;
-	char *path;
-	int r = vfs_path_normal(key, &path);
-
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&e->e_key_mtx);
-	r = -ENOENT;
-	k = key_of_attach(vfs_attach_peek(e->e_vfs, path));
-	if (k && k->k_at.at_vp && atomic_load(&k->k_at.at_vp->v_flags) & VF_DEVICE)
-		r = -EBUSY;
-	else if (k)
-		r = vfs_detach(e->e_vfs, path, &at);
-	if (r == 0) {
-		k = at->at_arg;
-		late_del(e, path);
-		atomic_store(&k->k_gone, true);
-		list_del(e, k);
-		key_unlock(k);
-	}
-	pthread_mutex_unlock(&e->e_key_mtx);
-	free(path);
-	if (r < 0)
-		return r;
-	share_key_del(k);
-	if (k->k_at.at_vp)
-		vn_unref(k->k_at.at_vp);
-	mount_unref(&k->k_mount);
-	return 0;
-}
-
-static bool
-is_device(const struct etfs_key *k)
-{
-	return atomic_load_explicit(&k->k_ready, memory_order_acquire) && k->k_at.at_vp &&
-	       vn_is_device(k->k_at.at_vp);
-}
-
-void
-etfs_set_rdonly(struct etfs *e, bool rdonly)
-{
-	atomic_store(&e->e_rdonly, rdonly);
-	lk_mutex(&e->e_list_mtx, LK_LEAF);
-	for (struct etfs_key *k = e->e_list; k; k = k->k_next) {
-		if (!rdonly && !k->k_rdonly)
-			atomic_fetch_and(&k->k_mount.mnt_flags, ~(unsigned)MNT_RDONLY);
-		else if (!is_device(k))
-			atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
-	}
-	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
 }
 
 int
