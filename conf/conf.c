@@ -29,6 +29,7 @@ conf_new(void)
 	own->co_names = g_string_chunk_new(4096);
 	c->c_strings = own;
 	c->c_attr_timeout_ns = UINT64_C(1000000000);
+	c->c_wait_ns = UINT64_C(30000000000);
 	c->c_slow_ns = UINT64_C(5000000000);
 	c->c_size = conf_memory_percent(50);
 	c->c_inodes = UINT64_C(1) << 20;
@@ -203,7 +204,7 @@ read_file(const char *name, GString *out)
 
 /* Reads one file into the conf; false: it could not be read at all, which was told. */
 static bool
-load_file(struct conf *c, struct conf_diags *d, const char *name)
+load_file(struct conf *c, struct conf_diags *d, const char *name, bool ids)
 {
 	struct conf_own *own = c->c_strings;
 	struct conf_file *f = file_new(c, name, own->co_files->len);
@@ -233,6 +234,7 @@ load_file(struct conf *c, struct conf_diags *d, const char *name)
 		return false;
 	}
 	conf_parse_init(&p, c, d, f, base);
+	p.cp_no_ids = !ids;
 	conf_scan(&p, text->str, text->len);
 	conf_parse_done(&p);
 	return true;
@@ -267,7 +269,7 @@ list_drop_ins(const char *dir, GPtrArray *names)
 /* Drop-ins are read into the same conf: single values of [daemon] and [rumpfs] are
  * replaced, everything else is added and held against the whole by conf_check_into(). */
 static void
-load_drop_ins(struct conf *c, struct conf_diags *d, const char *name)
+load_drop_ins(struct conf *c, struct conf_diags *d, const char *name, bool ids)
 {
 	struct conf_own *own = c->c_strings;
 	g_autofree char *dir = g_strconcat(name, ".d", NULL);
@@ -280,25 +282,37 @@ load_drop_ins(struct conf *c, struct conf_diags *d, const char *name)
 		    g_strerror(-r));
 	for (unsigned i = 0; i < names->len; i++) {
 		g_autofree char *path = g_strconcat(dir, "/", names->pdata[i], NULL);
-		load_file(c, d, path);
+		load_file(c, d, path, ids);
 	}
 }
 
-struct conf *
-conf_load(const char *file, struct conf_errors *errs)
+static struct conf *
+load(const char *file, struct conf_errors *errs, bool ids)
 {
 	struct conf *c = conf_new();
 	struct conf_diags d;
 
 	conf_diags_init(&d);
-	if (load_file(c, &d, file))
-		load_drop_ins(c, &d, file);
+	if (load_file(c, &d, file, ids))
+		load_drop_ins(c, &d, file, ids);
 	/* Also after errors: what joined the conf is enough to find the rest of them. */
 	conf_check_into(c, &d);
 	if (!conf_diags_flush(&d, errs))
 		g_clear_pointer(&c, conf_free);
 	conf_diags_done(&d);
 	return c;
+}
+
+struct conf *
+conf_load(const char *file, struct conf_errors *errs)
+{
+	return load(file, errs, true);
+}
+
+struct conf *
+conf_load_paths(const char *file, struct conf_errors *errs)
+{
+	return load(file, errs, false);
 }
 
 /* The text up to the next comma, "\," undone, for g_free(); *text is moved behind the

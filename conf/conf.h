@@ -39,6 +39,11 @@ enum conf_watch {
 	CW_AUTO,
 	CW_NO
 };
+enum conf_missing {
+	CM_FAIL,
+	CM_HIDE,
+	CM_WAIT /* at the start for a while, then as CM_HIDE */
+};
 enum conf_symlinks {
 	CS_SHOW,
 	CS_HIDE,
@@ -52,7 +57,8 @@ struct conf_etfs {
 	enum conf_type ce_type;
 	uint64_t ce_begin, ce_size; /* bytes; CONF_SIZE_END */
 	char *ce_partition;         /* or NULL */
-	bool ce_rdonly, ce_missing_hide, ce_hidden, ce_no_lock, ce_special;
+	bool ce_rdonly, ce_hidden, ce_no_lock, ce_special;
+	enum conf_missing ce_missing;
 	enum conf_symlinks ce_symlinks;
 	enum conf_watch ce_watch;
 	bool ce_set_mode, ce_set_uid, ce_set_gid;
@@ -105,6 +111,7 @@ struct conf {
 	bool c_rdonly;
 	bool c_allow_other;
 	uint64_t c_attr_timeout_ns; /* default 1 s */
+	uint64_t c_wait_ns;         /* for all keys that are CM_WAIT; default 30 s */
 	enum conf_watch c_watch;    /* of keys that do not say it */
 	unsigned c_threads;         /* 0: auto */
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
@@ -138,6 +145,9 @@ void conf_errors_done(struct conf_errors *e);
 struct conf *conf_new(void);
 /* NULL if there was any error; errs has them all. */
 struct conf *conf_load(const char *file, struct conf_errors *errs);
+/* The same for who wants the paths alone: names of users and groups are not looked up, which
+ * could wait for a server, and their numbers are nobody's. */
+struct conf *conf_load_paths(const char *file, struct conf_errors *errs);
 void conf_free(struct conf *c);
 
 /* Adds what -k KEY=HOST[,name=value…] says, by the rules of an [etfs] section; "line" is

@@ -65,6 +65,7 @@ struct conf_parse {
 	struct conf_section *cp_section; /* being read; NULL before the first */
 	GHashTable *cp_seen;             /* section name → its line */
 	GHashTable *cp_ids;              /* user and group names that were looked up */
+	bool cp_no_ids;                  /* those are not looked up */
 	unsigned cp_line;                /* being read */
 	const char *cp_key;              /* the key whose value is being read */
 };

@@ -40,7 +40,8 @@ static const struct conf_word yes_no[] = {
 static const struct conf_word no_yes[] = {/* for fields that say the opposite */
     {"yes", 0}, {"no", 1}, {"true", 0}, {"false", 1}, {NULL, 0}};
 static const struct conf_word rw_ro[] = {{"rw", 0}, {"ro", 1}, {NULL, 0}};
-static const struct conf_word fail_hide[] = {{"fail", 0}, {"hide", 1}, {NULL, 0}};
+static const struct conf_word missing_words[] = {
+    {"fail", CM_FAIL}, {"hide", CM_HIDE}, {"wait", CM_WAIT}, {NULL, 0}};
 static const struct conf_word symlink_words[] = {
     {"show", CS_SHOW}, {"hide", CS_HIDE}, {"follow", CS_FOLLOW}, {NULL, 0}};
 static const struct conf_word watch_words[] = {
@@ -232,6 +233,7 @@ static const struct conf_key daemon_keys[] = {
     {"allow-other", conf_set_word, AT(conf, c_allow_other), 0, yes_no, "a boolean"},
     {"attr-timeout", conf_set_duration, AT(conf, c_attr_timeout_ns)},
     {"watch", conf_set_word, AT(conf, c_watch), 0, watch_words, "a choice"},
+    {"wait", conf_set_duration, AT(conf, c_wait_ns)},
     {"threads", conf_set_threads, AT(conf, c_threads)},
     {"dev", conf_set_word, AT(conf, c_dev), 0, yes_no, "a boolean"},
     {"suid", conf_set_word, AT(conf, c_suid), 0, yes_no, "a boolean"},
@@ -303,7 +305,7 @@ static const struct conf_key etfs_keys[] = {
     [E_PARTITION] = {"partition", conf_set_text, ETFS(ce_partition),
 	.k_what = "a number, PARTLABEL or PARTUUID"},
     {"access", conf_set_word, ETFS(ce_rdonly), 0, rw_ro, "an access"},
-    {"missing", conf_set_word, ETFS(ce_missing_hide), 0, fail_hide, "a choice"},
+    {"missing", conf_set_word, ETFS(ce_missing), 0, missing_words, "a choice"},
     {"hidden", conf_set_word, ETFS(ce_hidden), 0, yes_no, "a boolean"},
     [E_LOCK] = {"lock", conf_set_word, ETFS(ce_no_lock), 0, no_yes, "a boolean"},
     [E_SYMLINKS] = {"symlinks", conf_set_word, ETFS(ce_symlinks), 0, symlink_words,

@@ -331,6 +331,8 @@ set_id(struct conf_parse *p, const struct conf_key *k, const char *text, void *o
 			store(k, obj, v);
 		else
 			bad_value(p, text, "is too large", "at most 4294967294");
+	} else if (*text && p->cp_no_ids) {
+		store(k, obj, ID_MAX);
 	} else if (*text && id_by_name(p, text, group, &id) == 0) {
 		store(k, obj, id);
 	} else {

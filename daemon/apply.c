@@ -13,7 +13,9 @@
 #include "daemon/images.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/waiting.h"
 #include "vfs/namei.h"
+#include "vfs/progress.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
 
@@ -114,7 +116,7 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	    .es_partition = ce->ce_partition,
 	    .es_rdonly = ce->ce_rdonly,
 	    .es_hidden = ce->ce_hidden,
-	    .es_missing_hide = ce->ce_missing_hide,
+	    .es_missing_hide = ce->ce_missing != CM_FAIL,
 	    .es_no_lock = ce->ce_no_lock,
 	    .es_special = ce->ce_special,
 	    .es_symlinks = key_symlinks(ce->ce_symlinks),
@@ -285,28 +287,53 @@ apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
 
 /* All of it. */
 
+/* Few enough that a slow host is told of in time. */
+#define TELL_EVERY 16
+
+/* A key that is made at the start, where its host object may be waited for.  0 or an exit
+ * code. */
+static int
+apply_key_first(struct space *sp, const struct conf_etfs *ce, uint64_t *wait_ns)
+{
+	if (apply_key(sp->sp_etfs, ce) < 0)
+		return EXIT_OBJECT;
+	if (ce->ce_missing == CM_WAIT && !sp->sp_how.sh_check)
+		waiting_for(sp->sp_etfs, ce, wait_ns);
+	return 0;
+}
+
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
 apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 {
+	struct progress pg = {
+	    .pg_what = sp->sp_how.sh_check ? "checking" : "registering",
+	    .pg_unit = "entries",
+	};
+	uint64_t wait_ns = sp->sp_how.sh_check ? 0 : c->c_wait_ns;
 	struct conf_item *items;
 	int worst = 0;
 	size_t n;
 
 	items = conf_order(c, &n);
+	pg.pg_total = n;
 	for (size_t i = 0; i < n; i++) {
 		int code;
 
+		if (i % TELL_EVERY == 0) {
+			pg.pg_done = i;
+			PROGRESS_TELL(&pg, 0);
+		}
 		if (items[i].ci_node)
 			code = apply_node(sp, items[i].ci_node, cr);
 		else if (items[i].ci_key)
-			code =
-			    apply_key(sp->sp_etfs, items[i].ci_key) < 0 ? EXIT_OBJECT : 0;
+			code = apply_key_first(sp, items[i].ci_key, &wait_ns);
 		else
 			code = images_mount(sp, items[i].ci_mount) < 0 ? EXIT_OBJECT : 0;
 		if (code > worst)
 			worst = code;
 	}
+	PROGRESS_TELL(&pg, 1);
 	conf_order_free(items);
 	return worst;
 }
@@ -326,6 +353,7 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 	    .eo_rdonly = how->sh_rdonly || c->c_rdonly,
 	    .eo_no_lock = how->sh_check,
 	    .eo_no_watch = c->c_watch == CW_NO,
+	    .eo_late = waiting_late,
 	};
 	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
 	struct vnode *root;

@@ -91,6 +91,7 @@ static const struct {
     {"changes on the host", "inotify_init1 inotify_add_watch inotify_rm_watch"},
     {"acting as a caller",
 	"setfsuid setfsgid setgroups getgroups capget getuid geteuid getgid getegid"},
+    {"going into the background", "setsid"},
     {"the end", "umount2 wait4 exit exit_group"},
     {"the control socket", "accept accept4"},
     {"syslog, user names in a configuration",

@@ -272,7 +272,7 @@ let_in(struct control *ct)
 }
 
 static struct task *
-take_done(struct control *ct, bool *ret_stop)
+take_done(struct control *ct, bool *ret_stop, GString **ret_news, uint64_t *ret_conn)
 {
 	struct task *t;
 	uint64_t n;
@@ -282,9 +282,28 @@ take_done(struct control *ct, bool *ret_stop)
 	pthread_mutex_lock(&ct->ct_mtx);
 	t = ct->ct_done;
 	ct->ct_done = NULL;
+	*ret_news = ct->ct_news;
+	*ret_conn = ct->ct_news_conn;
+	ct->ct_news = NULL;
 	*ret_stop = ct->ct_stop;
 	pthread_mutex_unlock(&ct->ct_mtx);
 	return t;
+}
+
+void
+control_task_tell(struct task *t, GString *line)
+{
+	struct control *ct = t->t_control;
+	GString *old;
+
+	pthread_mutex_lock(&ct->ct_mtx);
+	old = ct->ct_news;
+	ct->ct_news = line;
+	ct->ct_news_conn = t->t_conn;
+	pthread_mutex_unlock(&ct->ct_mtx);
+	if (old)
+		g_string_free(old, TRUE);
+	wake(ct);
 }
 
 void
@@ -319,6 +338,20 @@ answer_done(struct control *ct, struct task *t)
 			drop(ct, i);
 		t = next;
 	}
+}
+
+/* To the connection of that number, if it is still there. */
+static void
+pass_on(struct control *ct, uint64_t id, GString *line)
+{
+	unsigned i;
+
+	for (i = 0; i < ct->ct_nconns && ct->ct_conns[i]->cn_id != id; i++)
+		;
+	if (i == ct->ct_nconns)
+		g_string_free(line, TRUE);
+	else if (!conn_tell(ct->ct_conns[i], line))
+		drop(ct, i);
 }
 
 static int
@@ -386,6 +419,8 @@ serve(void *arg)
 	while (!stop) {
 		nfds_t n = gather(ct, pfd);
 		struct task *done;
+		GString *news;
+		uint64_t conn;
 
 		if (poll(pfd, n, patience(ct)) < 0)
 			continue; /* EINTR */
@@ -393,7 +428,9 @@ serve(void *arg)
 		    control_now_ns() - ct->ct_full_ns >= FULL_WAIT_MS * NS_PER_MS)
 			ct->ct_full_ns = 0;
 		serve_all(ct, pfd);
-		done = take_done(ct, &stop);
+		done = take_done(ct, &stop, &news, &conn);
+		if (news)
+			pass_on(ct, conn, news);
 		answer_done(ct, done);
 		for (int i = 0; pfd[0].revents & POLLIN && i < AT_ONCE && let_in(ct); i++)
 			;
@@ -443,6 +480,8 @@ control_free(struct control *ct)
 		ct->ct_done = t->t_next;
 		task_free(t);
 	}
+	if (ct->ct_news)
+		g_string_free(ct->ct_news, TRUE);
 	if (ct->ct_listen >= 0)
 		close(ct->ct_listen);
 	if (ct->ct_wake >= 0)

@@ -172,9 +172,26 @@ conn_serve(struct control *ct, struct conn *cn, short revents)
 }
 
 bool
+conn_tell(struct conn *cn, GString *line)
+{
+	if (!cn->cn_task || cn->cn_out) {
+		g_string_free(line, TRUE);
+		return true;
+	}
+	cn->cn_out = line;
+	return flush(cn);
+}
+
+bool
 conn_answer(struct control *ct, struct conn *cn, GString *answer)
 {
 	cn->cn_task = false;
-	cn->cn_out = answer;
+	if (cn->cn_out) {
+		/* A line of how far it was is still being sent. */
+		g_string_append_len(cn->cn_out, answer->str, (gssize)answer->len);
+		g_string_free(answer, TRUE);
+	} else {
+		cn->cn_out = answer;
+	}
 	return flush(cn) && work(ct, cn);
 }

@@ -15,6 +15,7 @@
 #include "daemon/control_private.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
 #include "daemon/session.h"
 
 #define PROTOCOL 1
@@ -191,6 +192,26 @@ note(void *arg, int prio, const char *text)
 	}
 }
 
+/* Of what takes the task's thread long. */
+static void
+tell(void *arg, const struct progress *pg)
+{
+	struct task *t = arg;
+	struct jw w = {.jw_s = g_string_new(NULL)};
+	g_autofree char *what = g_strconcat(
+	    pg->pg_what, pg->pg_name ? " " : "", pg->pg_name ? pg->pg_name : "", NULL);
+
+	jw_open(&w, NULL, '{');
+	jw_raw(&w, "id", t->t_id ? t->t_id : "null");
+	jw_open(&w, "progress", '{');
+	jw_text(&w, "what", what);
+	jw_number(&w, "done", pg->pg_done);
+	jw_number(&w, "total", pg->pg_total);
+	jw_text(&w, "unit", pg->pg_unit);
+	jw_close(&w, '}');
+	control_task_tell(t, answer_end(&w));
+}
+
 static void
 run_task(struct session *s, struct job *jb)
 {
@@ -198,7 +219,9 @@ run_task(struct session *s, struct job *jb)
 
 	if (s) {
 		log_tee(note, t);
+		progress_tee(tell, t);
 		t->t_r = t->t_do(s, t);
+		progress_tee(NULL, NULL);
 		log_tee(NULL, NULL);
 	} else {
 		t->t_r = -ESHUTDOWN;

@@ -77,8 +77,10 @@ struct control {
 	uint64_t ct_looked_ns; /* when the last was */
 	uint64_t ct_begun;     /* fe_running_get()'s, then */
 	pthread_mutex_t ct_mtx;
-	struct task *ct_done; /* t: run, to be answered */
-	bool ct_stop;         /* t */
+	struct task *ct_done;  /* t: run, to be answered */
+	GString *ct_news;      /* t: how far the manager's task is, a line; or NULL */
+	uint64_t ct_news_conn; /* t: whose */
+	bool ct_stop;          /* t */
 };
 
 uint64_t control_now_ns(void);
@@ -92,6 +94,9 @@ short conn_wants(const struct conn *cn);
 bool conn_serve(struct control *ct, struct conn *cn, short revents);
 /* Has been asked for something that is not done, or not taken, as yet. */
 bool conn_busy(const struct conn *cn);
+/* How far its task is, a line; taken over, and left out if it does not take what came before.
+ * False as above. */
+bool conn_tell(struct conn *cn, GString *line);
 /* An answer, finished by its newline; taken over.  False as above. */
 bool conn_answer(struct control *ct, struct conn *cn, GString *answer);
 
@@ -105,6 +110,8 @@ GString *task_answer(struct task *t);
 void task_free(struct task *t);
 /* From the manager: it has been run. */
 void control_task_done(struct task *t);
+/* From the manager: a line of how far it is; taken over. */
+void control_task_tell(struct task *t, GString *line);
 
 /* Results: members into an object that is open. */
 void control_explain(

@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "vfs/image/fstype.h"
 #include "vfs/namei.h"
+#include "vfs/progress.h"
 
 /* How long files may be open that have just been closed. */
 #define BUSY_WAIT_MS  500
@@ -267,11 +268,15 @@ int
 images_end(struct space *sp)
 {
 	struct images *is = &sp->sp_images;
+	struct progress pg = {
+	    .pg_what = "writing back", .pg_unit = "images", .pg_total = is->is_n};
 	int r;
 
 	while (is->is_n > 0) {
 		struct mounted *last = &is->is_all[is->is_n - 1];
 
+		pg.pg_done = pg.pg_total - is->is_n;
+		PROGRESS_TELL(&pg, 0);
 		r = unmount(sp, last, true);
 		if (r < 0) {
 			remove_keys(sp);
@@ -286,6 +291,7 @@ images_end(struct space *sp)
 			is->is_n--;
 		}
 	}
+	PROGRESS_TELL(&pg, 1);
 	free(is->is_all);
 	is->is_all = NULL;
 	return is->is_error;

@@ -3,6 +3,8 @@
  */
 #include "daemon/log.h"
 
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,7 +22,13 @@ static _Thread_local struct {
 	void (*fn)(void *arg, int prio, const char *text);
 	void *arg;
 } tee;
-static atomic_bool log_detached; /* set by the thread that answers the first request */
+static atomic_bool log_detached; /* set by the thread that says that the mount is there */
+
+/* A line waits so long for its reader, if the line before it did not have to. */
+#define HEARD_WITHIN_MS 500
+static atomic_bool log_waits_little;
+static pthread_mutex_t log_mtx = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long log_lost; /* log_mtx: lines, since the last that was written */
 
 /* $JOURNAL_STREAM is its device and inode, for who inherits the variable and not the fd. */
 static bool
@@ -57,25 +65,91 @@ log_to_syslog(void)
 	log_detached = true;
 }
 
-/* A line in one write, so that lines of several threads do not mix. */
+void
+log_unheard(void)
+{
+	log_waits_little = true;
+}
+
+#define WIPE "\r\033[K"
+
+static char bar[1024]; /* log_mtx: what is at the bottom of the terminal, or nothing */
+
+void
+log_bar(const char *text)
+{
+	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, strlen(WIPE)},
+	    {bar, 0},
+	};
+
+	pthread_mutex_lock(&log_mtx);
+	snprintf(bar, sizeof(bar), "%s", text ? text : "");
+	iov[1].iov_len = strlen(bar);
+	if (writev(STDERR_FILENO, iov, 2) < 0)
+		bar[0] = '\0';
+	pthread_mutex_unlock(&log_mtx);
+}
+
+/* Can a line be written to stderr without being held?  One page is free in a pipe then. */
+static bool
+can_write(void)
+{
+	struct pollfd pfd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return !log_waits_little ||
+	       poll(&pfd, 1, log_lost > 0 ? 0 : HEARD_WITHIN_MS) == 1;
+}
+
+/* A line in one write, one at a time, so that lines of several threads do not mix and what
+ * poll(2) says holds.  Where it fails nobody is listening, and there is nobody else to tell.
+ * log_mtx is held. */
+static void
+write_line(const struct iovec *iov, int n)
+{
+	char text[80];
+	int len;
+
+	if (!can_write()) {
+		log_lost++;
+		return;
+	}
+	if (log_lost > 0) {
+		len = snprintf(text, sizeof(text),
+		    "rumpfuse: %lu lines were lost: nobody read them\n", log_lost);
+		log_lost = 0;
+		(void)!write(STDERR_FILENO, text, (size_t)len);
+		if (!can_write())
+			return;
+	}
+	(void)!writev(STDERR_FILENO, iov, n);
+}
+
 static void
 to_stderr(int prio, const char *before, const char *text)
 {
 	char level[8] = "";
 	struct iovec iov[] = {
+	    {(char *)(uintptr_t)WIPE, 0},
 	    {level, 0},
 	    {(char *)(uintptr_t)before, strlen(before)},
 	    {(char *)(uintptr_t)text, strlen(text)},
 	    {(char *)(uintptr_t) "\n", 1},
+	    {bar, 0},
 	};
 
 	if (log_journal) {
 		/* The journal knows whose line it is. */
-		iov[0].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
-		iov[1].iov_len = 0;
+		iov[1].iov_len = (size_t)snprintf(level, sizeof(level), "<%d>", prio);
+		iov[2].iov_len = 0;
 	}
-	if (writev(STDERR_FILENO, iov, 4) < 0)
-		return; /* nobody is listening, and there is nobody else to tell */
+	pthread_mutex_lock(&log_mtx);
+	if (bar[0]) {
+		iov[0].iov_len = strlen(WIPE);
+		iov[5].iov_len = strlen(bar);
+	}
+	write_line(iov, 6);
+	pthread_mutex_unlock(&log_mtx);
 }
 
 static void

@@ -14,6 +14,10 @@
 void log_init(int level);
 /* From here on to the system's log, facility daemon. */
 void log_to_syslog(void);
+/* From here on stderr is not waited for: somebody uses the mount, and who reads a pipe may
+ * have stopped.  What could not be written within a moment is dropped, and how much that was
+ * is said as soon as it can be. */
+void log_unheard(void);
 
 /* One line, without a newline; on stderr "rumpfuse: " goes before it.  prio: LOG_ERR … */
 void log_msg(int prio, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -25,6 +29,10 @@ void log_text(int prio, const char *text);
  * would stand on stderr but for "rumpfuse: "; fn NULL: no more.  For who asked for what is
  * being done. */
 void log_tee(void (*fn)(void *arg, int prio, const char *text), void *arg);
+
+/* A line on stderr, which is a terminal, that stays below what is logged until it is given
+ * anew; NULL: none.  text has no newline and fits the terminal's width. */
+void log_bar(const char *text);
 
 /* trace_sink of -d: one line on stderr. */
 void log_trace(const char *line);

@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/mount_helper.h"
 #include "daemon/options.h"
+#include "daemon/progress.h"
+#include "daemon/remount.h"
 #include "daemon/session.h"
 
 /* What is opened later must not become stdin, stdout or stderr. */
@@ -29,6 +32,8 @@ main(int argc, char **argv)
 	int code = EXIT_USAGE;
 
 	open_stdio();
+	if (mount_helper_is(argv[0]))
+		return mount_helper_main(argc, argv);
 	switch (options_parse(&o, argc, argv)) {
 	case OPTIONS_BAD:
 		break;
@@ -37,7 +42,10 @@ main(int argc, char **argv)
 		break;
 	case OPTIONS_RUN:
 		log_init(o.o_debug ? LOG_DEBUG : LOG_INFO);
-		code = o.o_check ? session_check(&o) : session_run(&o);
+		progress_start(o.o_debug);
+		code = o.o_check     ? session_check(&o)
+		       : o.o_remount ? remount_run(&o)
+		                     : session_run(&o);
 		break;
 	}
 	options_done(&o);

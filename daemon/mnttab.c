@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,9 +18,14 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "daemon/control_client.h"
 #include "daemon/log.h"
+
+/* A start takes a moment until the mount is there; one that opens a large image takes longer. */
+#define LOCK_WITHIN_MS 2000
 
 void
 mnttab_entry_done(struct mnttab_entry *e)
@@ -48,67 +54,177 @@ unescape(char *s)
 	return s;
 }
 
+/* A line of mountinfo; what it points to is in the text of the line. */
+struct line {
+	char *ln_point, *ln_type, *ln_source, *ln_options, *ln_super;
+	uint64_t ln_dev;
+};
+
 /* id parent major:minor root mountpoint options [optional …] - fstype source superoptions
- * Points into line.  False: not of that form. */
+ * False: not of that form. */
 static bool
-parse_line(
-    char *line, char **ret_point, uint64_t *ret_dev, char **ret_type, char **ret_src)
+parse_line(char *text, struct line *ret)
 {
-	char *save = NULL, *dev = NULL, *point = NULL, *f;
+	char *save = NULL, *dev = NULL, *f;
 	unsigned major, minor;
 	int i = 0;
 
-	for (f = strtok_r(line, " \n", &save); f && strcmp(f, "-") != 0;
+	memset(ret, 0, sizeof(*ret));
+	for (f = strtok_r(text, " \n", &save); f && strcmp(f, "-") != 0;
 	     f = strtok_r(NULL, " \n", &save), i++) {
 		if (i == 2)
 			dev = f;
 		else if (i == 4)
-			point = f;
+			ret->ln_point = f;
+		else if (i == 5)
+			ret->ln_options = f;
 	}
-	if (!f || !point || sscanf(dev, "%u:%u", &major, &minor) != 2)
+	if (!f || !ret->ln_options || sscanf(dev, "%u:%u", &major, &minor) != 2)
 		return false;
-	*ret_type = strtok_r(NULL, " \n", &save);
-	*ret_src = strtok_r(NULL, " \n", &save);
-	if (!*ret_type || !*ret_src)
+	ret->ln_type = strtok_r(NULL, " \n", &save);
+	ret->ln_source = strtok_r(NULL, " \n", &save);
+	ret->ln_super = strtok_r(NULL, " \n", &save);
+	if (!ret->ln_super)
 		return false;
-	*ret_point = unescape(point);
-	*ret_dev = makedev(major, minor);
+	unescape(ret->ln_point);
+	unescape(ret->ln_source);
+	ret->ln_dev = makedev(major, minor);
 	return true;
+}
+
+/* Flags of mount(2), and whose mount it is.  The options are cut into words. */
+static void
+parse_options(char *options, struct mnttab_entry *e)
+{
+	static const struct {
+		const char *word;
+		unsigned long flag;
+	} words[] = {
+	    {"ro", MS_RDONLY},
+	    {"nosuid", MS_NOSUID},
+	    {"nodev", MS_NODEV},
+	    {"noexec", MS_NOEXEC},
+	    {"noatime", MS_NOATIME},
+	    {"nodiratime", MS_NODIRATIME},
+	    {"relatime", MS_RELATIME},
+	    {"sync", MS_SYNCHRONOUS},
+	    {"dirsync", MS_DIRSYNC},
+	    {"lazytime", MS_LAZYTIME},
+	};
+	char *save = NULL;
+
+	for (char *w = strtok_r(options, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+			if (strcmp(w, words[i].word) == 0)
+				e->me_flags |= words[i].flag;
+		(void)sscanf(w, "user_id=%u", &e->me_user);
+	}
+}
+
+/* Takes the place of what *e has.  0 or -ENOMEM. */
+static int
+entry_set(struct mnttab_entry *e, const struct line *ln)
+{
+	mnttab_entry_done(e);
+	e->me_dev = ln->ln_dev;
+	e->me_fstype = strdup(ln->ln_type);
+	e->me_source = strdup(ln->ln_source);
+	parse_options(ln->ln_options, e);
+	parse_options(ln->ln_super, e);
+	return e->me_fstype && e->me_source ? 0 : -ENOMEM;
+}
+
+/* The last line that is wanted: of several at a path it is the mount on top.  ret_path, if
+ * not NULL: where that is, allocated. */
+static int
+find_line(bool (*wanted)(const struct line *ln, const void *arg), const void *arg,
+    struct mnttab_entry *ret, char **ret_path)
+{
+	struct mnttab_entry found = {0};
+	char *text = NULL, *path = NULL;
+	size_t cap = 0;
+	struct line ln;
+	int r = -ENOENT;
+	FILE *fp = fopen("/proc/self/mountinfo", "re");
+
+	if (!fp)
+		return -errno;
+	while (r != -ENOMEM && getline(&text, &cap, fp) > 0) {
+		if (!parse_line(text, &ln) || !wanted(&ln, arg))
+			continue;
+		r = entry_set(&found, &ln);
+		free(path);
+		path = strdup(ln.ln_point);
+		if (!path)
+			r = -ENOMEM;
+	}
+	free(text);
+	fclose(fp);
+	if (r < 0) {
+		mnttab_entry_done(&found);
+		free(path);
+		return r;
+	}
+	*ret = found;
+	if (ret_path)
+		*ret_path = path;
+	else
+		free(path);
+	return 0;
+}
+
+static bool
+is_at(const struct line *ln, const void *arg)
+{
+	return strcmp(ln->ln_point, arg) == 0;
 }
 
 int
 mnttab_at(const char *path, struct mnttab_entry *ret)
 {
-	struct mnttab_entry found = {0};
-	char *line = NULL, *point, *type, *src;
-	size_t cap = 0;
-	bool any = false;
-	uint64_t dev;
-	FILE *fp = fopen("/proc/self/mountinfo", "re");
+	return find_line(is_at, path, ret, NULL);
+}
 
+struct of_connection {
+	const char *fstype;
+	unsigned minor;
+};
+
+static bool
+is_of_connection(const struct line *ln, const void *arg)
+{
+	const struct of_connection *oc = arg;
+
+	return minor(ln->ln_dev) == oc->minor && strncmp(ln->ln_type, "fuse", 4) == 0 &&
+	       strcmp(ln->ln_type, oc->fstype) == 0;
+}
+
+int
+mnttab_of_device(int fd, const char *fstype, char **ret_path, struct mnttab_entry *ret)
+{
+	struct of_connection oc = {.fstype = fstype};
+	char name[64], text[256];
+	bool said = false;
+	FILE *fp;
+
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	fp = fopen(name, "re");
 	if (!fp)
 		return -errno;
-	while (getline(&line, &cap, fp) > 0) {
-		if (!parse_line(line, &point, &dev, &type, &src) ||
-		    strcmp(point, path) != 0)
-			continue;
-		/* The last line of a path is the mount on top. */
-		mnttab_entry_done(&found);
-		found.me_dev = dev;
-		found.me_fstype = strdup(type);
-		found.me_source = strdup(unescape(src));
-		any = true;
-	}
-	free(line);
+	while (fgets(text, sizeof(text), fp))
+		said |= sscanf(text, "fuse_connection: %u", &oc.minor) == 1;
 	fclose(fp);
-	if (!any)
-		return -ENOENT;
-	if (!found.me_fstype || !found.me_source) {
-		mnttab_entry_done(&found);
-		return -ENOMEM;
-	}
-	*ret = found;
-	return 0;
+	return said ? find_line(is_of_connection, &oc, ret, ret_path) : -ENOENT;
+}
+
+int
+mnttab_given_fd(const char *mountpoint)
+{
+	int fd, n = 0;
+
+	if (sscanf(mountpoint, "/dev/fd/%d%n", &fd, &n) != 1 || mountpoint[n] || fd < 0)
+		return -1;
+	return fd;
 }
 
 bool
@@ -126,8 +242,8 @@ mnttab_is(const char *path, uint64_t dev)
 
 /* The absolute path of a mount point.  The last component may be a dead mount, which can
  * be named but not asked. */
-static char *
-absolute(const char *mountpoint)
+char *
+mnttab_absolute(const char *mountpoint)
 {
 	char *whole = realpath(mountpoint, NULL), *copy, *slash, *dir, *path = NULL;
 
@@ -192,52 +308,136 @@ ask(const char *path)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-int
-mnttab_prepare(const char *mountpoint, const char *source, char **ret_path)
+/* Several dead mounts may lie on one another.  -1 after an error message. */
+static int
+make_answer(const char *path)
 {
-	char *path = absolute(mountpoint);
-	struct mnttab_entry e;
 	int tries = 0, r;
+
+	while ((r = ask(path)) == -ENOTCONN && tries++ < 16)
+		if (remove_dead(path) < 0)
+			return -1;
+	if (r < 0)
+		log_msg(LOG_ERR, "mount point %s: %s", path, strerror(-r));
+	return r < 0 ? -1 : 0;
+}
+
+/* The lock is on the directory below the mount, and is let go when that is covered.  Where
+ * it cannot be opened there is none.  -1: somebody has it, for longer than a moment. */
+static int
+lock_point(const char *path, int *ret_fd)
+{
+	struct timespec pause = {.tv_nsec = 50000000};
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*ret_fd = fd;
+	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK)
+			break;
+		if (i == LOCK_WITHIN_MS / 50) {
+			close(fd);
+			*ret_fd = -1;
+			log_msg(LOG_ERR,
+			    "%s: another process is about to mount there (it holds a lock on "
+			    "the directory)",
+			    path);
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* -1 after an error message: our source is mounted there.  Another may be covered. */
+static int
+check_double(const char *path, const char *source)
+{
+	struct mnttab_entry e;
+	int r = 0;
+	pid_t pid;
+
+	if (mnttab_at(path, &e) < 0)
+		return 0;
+	if (strcmp(e.me_fstype, "fuse.rumpfuse") == 0 &&
+	    strcmp(e.me_source, source) == 0) {
+		pid = control_client_pid(e.me_dev, e.me_user);
+		if (pid > 0)
+			log_msg(LOG_ERR, "%s is already mounted on %s, by process %d",
+			    source, path, pid);
+		else
+			log_msg(LOG_ERR, "%s is already mounted on %s", source, path);
+		r = -1;
+	} else if (strcmp(e.me_fstype, "fuse.rumpfuse") == 0) {
+		log_msg(LOG_NOTICE, "%s: what is mounted there, %s, is covered", path,
+		    e.me_source);
+	}
+	mnttab_entry_done(&e);
+	return r;
+}
+
+int
+mnttab_prepare(const char *mountpoint, const char *source, char **ret_path, int *ret_lock)
+{
+	char *path = mnttab_absolute(mountpoint);
+	int lock = -1;
 
 	if (!path) {
 		log_msg(LOG_ERR, "mount point %s: %s", mountpoint, strerror(errno));
 		return -1;
 	}
-	/* Several dead mounts may lie on one another. */
-	while ((r = ask(path)) == -ENOTCONN && tries++ < 16)
-		if (remove_dead(path) < 0)
-			goto fail;
-	if (r < 0) {
-		log_msg(LOG_ERR, "mount point %s: %s", path, strerror(-r));
-		goto fail;
-	}
-	if (mnttab_at(path, &e) == 0) {
-		bool same = strcmp(e.me_fstype, "fuse.rumpfuse") == 0 &&
-		            strcmp(e.me_source, source) == 0;
-
-		mnttab_entry_done(&e);
-		if (same) {
-			log_msg(LOG_ERR, "%s is already mounted on %s", source, path);
-			goto fail;
-		}
+	/* Who had the lock may have mounted meanwhile, and that is to be seen. */
+	if (make_answer(path) < 0 || lock_point(path, &lock) < 0 ||
+	    check_double(path, source) < 0) {
+		if (lock >= 0)
+			close(lock);
+		free(path);
+		return -1;
 	}
 	*ret_path = path;
+	*ret_lock = lock;
 	return 0;
-fail:
-	free(path);
-	return -1;
+}
+
+static bool
+find_in(const char *list, char *path, size_t cap)
+{
+	char *dirs = strdup(list), *save = NULL;
+	bool found = false;
+
+	for (char *d = dirs ? strtok_r(dirs, ":", &save) : NULL; d && !found;
+	     d = strtok_r(NULL, ":", &save)) {
+		int n = snprintf(path, cap, "%s/fusermount3", d);
+
+		found = n > 0 && (size_t)n < cap && access(path, X_OK) == 0;
+	}
+	free(dirs);
+	return found;
+}
+
+bool
+mnttab_find_fusermount(char *path, size_t cap)
+{
+	const char *dirs = getenv("PATH");
+
+	/* mount(8) leaves us without it, and libfuse looks at its usual place first. */
+	return find_in("/usr/bin:/bin:/usr/local/bin", path, cap) ||
+	       (dirs && find_in(dirs, path, cap));
 }
 
 static int
 run_fusermount(const char *path, bool lazy)
 {
 	char *argv[] = {"fusermount3", "-u", "-q", lazy ? "-z" : "--", "--", NULL, NULL};
-	char *arg = strdup(path);
+	char *arg;
+	char program[512];
 	posix_spawnattr_t attr;
 	sigset_t none;
 	pid_t pid;
 	int r, status;
 
+	if (!mnttab_find_fusermount(program, sizeof(program)))
+		return -ENOENT;
+	arg = strdup(path);
 	if (!arg)
 		return -ENOMEM;
 	argv[lazy ? 5 : 4] = arg;
@@ -245,7 +445,7 @@ run_fusermount(const char *path, bool lazy)
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	r = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
+	r = posix_spawn(&pid, program, NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	free(arg);
 	if (r != 0)
@@ -267,8 +467,14 @@ static void __attribute__((noreturn)) helper_run(int fd, const char *path)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char lazy, busy;
+	sigset_t all;
 
 	prctl(PR_SET_NAME, "rumpfuse-umount", 0, 0, 0);
+	/* A signal to all of the group or the service is the daemon's, whose end is ours. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	/* It is not the service. */
+	unsetenv("NOTIFY_SOCKET");
 	for (int i = 0; i <= 2; i++)
 		dup2(null, i);
 	if (fd != 3 && dup3(fd, 3, O_CLOEXEC) < 0)

@@ -8,17 +8,32 @@
 #define RF_DAEMON_MNTTAB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mnttab_entry {
 	uint64_t me_dev; /* as st_dev */
 	char *me_fstype; /* allocated */
 	char *me_source; /* allocated */
+	unsigned long
+	    me_flags;     /* MS_RDONLY and others, of the mount or its file system */
+	unsigned me_user; /* whose FUSE mount it is (user_id=) */
 };
 void mnttab_entry_done(struct mnttab_entry *e);
 
 /* What is mounted on top at this absolute path.  0, -ENOENT (nothing), or -errno. */
 int mnttab_at(const char *path, struct mnttab_entry *ret);
+
+/*
+ * The mount of a FUSE device that was opened and mounted by somebody else, who gives us the
+ * descriptor (/dev/fd/N in place of a mount point, as mount.fuse3(8) does after it has
+ * dropped privileges).  *ret_path is allocated.  0; -ENOENT: not there, or not to be told
+ * apart (before Linux 6.17 the kernel does not say); -errno.
+ */
+int mnttab_of_device(
+    int fd, const char *fstype, char **ret_path, struct mnttab_entry *ret);
+/* The N of /dev/fd/N; -1: mountpoint is none. */
+int mnttab_given_fd(const char *mountpoint);
 
 /* Is the file system dev on top at path? */
 bool mnttab_is(const char *path, uint64_t dev);
@@ -26,14 +41,24 @@ bool mnttab_is(const char *path, uint64_t dev);
 /*
  * Makes a mount point ready: it must be a directory; a dead mount of ours on it is taken
  * away; a living one of the same source is an error.  *ret_path is its absolute path,
- * allocated.  0, or -1 after an error message.
+ * allocated.  *ret_lock: a descriptor whose lock keeps others who start at the same time from
+ * mounting there too, or -1; to be unlocked when the mount is there.  0, or -1 after an
+ * error message.
  */
-int mnttab_prepare(const char *mountpoint, const char *source, char **ret_path);
+int mnttab_prepare(
+    const char *mountpoint, const char *source, char **ret_path, int *ret_lock);
+
+/* The absolute path of a mount point, allocated, or NULL and errno.  The mount there, which
+ * may be dead, is not asked. */
+char *mnttab_absolute(const char *mountpoint);
 
 /* Unmounts what is on top at path; by way of fusermount3 where we may not ourselves.
  * force: even if it is in use; requests that wait for an answer fail.  0 or -errno
  * (-EBUSY). */
 int mnttab_unmount(const char *path, bool force);
+
+/* Where fusermount3(1) is; false: nowhere. */
+bool mnttab_find_fusermount(char *path, size_t cap);
 
 /*
  * fusermount3 is setuid, and a confined process gains no rights from one (confine.h).  So

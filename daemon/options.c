@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "daemon/images.h"
@@ -108,6 +109,64 @@ take_mount_word(struct options *o, const char *word)
 	return false;
 }
 
+/* What a word means to mount(2), for a remount. */
+static void
+note_flag(struct options *o, const char *word)
+{
+	static const struct {
+		const char *word;
+		unsigned long set, clear;
+	} words[] = {
+	    {"ro", MS_RDONLY, 0},
+	    {"rw", 0, MS_RDONLY},
+	    {"nosuid", MS_NOSUID, 0},
+	    {"suid", 0, MS_NOSUID},
+	    {"nodev", MS_NODEV, 0},
+	    {"dev", 0, MS_NODEV},
+	    {"noexec", MS_NOEXEC, 0},
+	    {"exec", 0, MS_NOEXEC},
+	    {"sync", MS_SYNCHRONOUS, 0},
+	    {"async", 0, MS_SYNCHRONOUS},
+	    {"dirsync", MS_DIRSYNC, 0},
+	    {"noatime", MS_NOATIME, MS_RELATIME | MS_STRICTATIME},
+	    {"atime", 0, MS_NOATIME},
+	    {"relatime", MS_RELATIME, MS_NOATIME | MS_STRICTATIME},
+	    {"norelatime", 0, MS_RELATIME},
+	    {"strictatime", MS_STRICTATIME, MS_NOATIME | MS_RELATIME},
+	    {"nodiratime", MS_NODIRATIME, 0},
+	    {"diratime", 0, MS_NODIRATIME},
+	    {"lazytime", MS_LAZYTIME, 0},
+	    {"nolazytime", 0, MS_LAZYTIME},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(word, words[i].word) != 0)
+			continue;
+		o->o_set = (o->o_set & ~words[i].clear) | words[i].set;
+		o->o_clear = (o->o_clear & ~words[i].set) | words[i].clear;
+	}
+}
+
+/* What the kernel shows of a mount of ours, and mount(8) gives back on a remount. */
+static bool
+is_shown_word(const char *word)
+{
+	static const char *const begins[] = {
+	    "user_id=", "group_id=", "rootmode=", "max_read=", "blksize=", "fd="};
+
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (strncmp(word, begins[i], strlen(begins[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Options of mount.fuse3(8), which a helper that is asked instead of it must not pass over. */
+static bool
+is_fuse3_word(const char *word)
+{
+	return strcmp(word, "drop_privileges") == 0 || strncmp(word, "setuid=", 7) == 0;
+}
+
 /* Words of mount(8), fstab and systemd that say nothing to us. */
 static bool
 is_foreign_word(const char *word)
@@ -115,7 +174,7 @@ is_foreign_word(const char *word)
 	static const char *const words[] = {"nofail", "_netdev", "auto", "noauto", "user",
 	    "nouser", "users", "owner", "group", "defaults", "relatime", "norelatime",
 	    "strictatime", "nostrictatime", "nodiratime", "diratime", "lazytime",
-	    "nolazytime", "silent", "loud", "rw", "default_permissions"};
+	    "nolazytime", "silent", "loud"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(word, words[i]) == 0)
@@ -146,11 +205,32 @@ parse_threads(const char *text, unsigned *ret)
 	return true;
 }
 
+/* A word that nobody knows. */
 static enum options_next
-take_word(struct options *o, const char *word)
+unknown_word(const struct options *o, const char *word)
 {
 	static const char *const loops[] = {"loop", "offset", "sizelimit"};
 
+	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
+		size_t n = strlen(loops[i]);
+
+		if (strncmp(word, loops[i], n) == 0 && (!word[n] || word[n] == '='))
+			return bad(
+			    "this is an option of mount(8) for loop devices; a range "
+			    "of a file is a key with begin and size",
+			    word);
+	}
+	if (is_fuse3_word(word))
+		return bad("this is an option of mount.fuse3(8): the type that knows it "
+			   "is fuse.rumpfuse",
+		    word);
+	return o->o_sloppy ? OPTIONS_RUN : bad("unknown mount option", word);
+}
+
+static enum options_next
+take_word(struct options *o, const char *word)
+{
+	note_flag(o, word);
 	if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) {
 		/* mount(8) adds rw of its own accord: it takes an ro on the same line
 		 * back, not the configuration's. */
@@ -165,6 +245,12 @@ take_word(struct options *o, const char *word)
 		o->o_clone_fd = true;
 		return OPTIONS_RUN;
 	}
+	if (strcmp(word, "default_permissions") == 0) {
+		o->o_default_permissions = true;
+		return OPTIONS_RUN;
+	}
+	if (strcmp(word, "remount") == 0)
+		return OPTIONS_RUN; /* has_word() has seen it */
 	if (strncmp(word, "fsname=", 7) == 0)
 		return replace_text(&o->o_fsname, word + 7) ? OPTIONS_RUN
 		                                            : bad("out of memory", NULL);
@@ -178,23 +264,25 @@ take_word(struct options *o, const char *word)
 				 word + 12);
 	if (take_mount_word(o, word) || is_foreign_word(word) || !*word)
 		return OPTIONS_RUN;
-	if (strcmp(word, "remount") == 0)
-		return bad("-o remount is not supported: unmount, and mount again", NULL);
-	for (size_t i = 0; i < sizeof(loops) / sizeof(loops[0]); i++) {
-		size_t n = strlen(loops[i]);
+	if (o->o_remount && is_shown_word(word))
+		return OPTIONS_RUN;
+	return unknown_word(o, word);
+}
 
-		if (strncmp(word, loops[i], n) == 0 && (!word[n] || word[n] == '='))
-			return bad(
-			    "this is an option of mount(8) for loop devices; a range "
-			    "of a file is a key with begin and size",
-			    word);
-	}
-	return bad("unknown mount option", word);
+static bool
+has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)); p += n)
+		if ((p == list || p[-1] == ',') && (!p[n] || p[n] == ','))
+			return true;
+	return false;
 }
 
 /* A list of -o: words between commas; a backslash takes the next character as it is. */
-static enum options_next
-take_words(struct options *o, const char *list)
+enum options_next
+options_words(struct options *o, const char *list)
 {
 	char *word = malloc(strlen(list) + 1);
 	enum options_next next = OPTIONS_RUN;
@@ -202,6 +290,7 @@ take_words(struct options *o, const char *list)
 
 	if (!word)
 		return bad("out of memory", NULL);
+	o->o_remount |= has_word(list, "remount");
 	while (next == OPTIONS_RUN && *p) {
 		size_t n = 0;
 
@@ -256,13 +345,29 @@ absolute_key(const char *text, const char *cwd)
 	return out;
 }
 
+/* Is there a name that the working directory is needed for? */
+static bool
+is_relative(const struct options *o)
+{
+	bool yes =
+	    o->o_source && strcmp(o->o_source, "none") != 0 && o->o_source[0] != '/';
+
+	for (size_t i = 0; i < o->o_nkeys; i++) {
+		const char *host = strchr(o->o_keys[i], '=');
+
+		yes |= host && host[1] != '/';
+	}
+	return yes;
+}
+
 static enum options_next
 make_absolute(struct options *o)
 {
-	char *cwd = getcwd(NULL, 0);
+	char *cwd = NULL;
 	bool ok = true;
 
-	if (!cwd)
+	/* It may be gone, which is none of our business if nothing is relative to it. */
+	if (is_relative(o) && !(cwd = getcwd(NULL, 0)))
 		return bad("the working directory cannot be named", strerror(errno));
 	if (o->o_source && strcmp(o->o_source, "none") != 0) {
 		o->o_config = o->o_source[0] == '/' ? strdup(o->o_source)
@@ -280,8 +385,8 @@ make_absolute(struct options *o)
 	return ok ? OPTIONS_RUN : bad("out of memory", NULL);
 }
 
-static enum options_next
-take_arguments(struct options *o, int n, char **args)
+enum options_next
+options_arguments(struct options *o, int n, char **args)
 {
 	if (n > 2)
 		return bad("too many arguments", args[2]);
@@ -323,7 +428,7 @@ take_option(struct options *o, int c)
 		o->o_single = true;
 		break;
 	case 'o':
-		return take_words(o, optarg);
+		return options_words(o, optarg);
 	case 'k':
 		o->o_keys[o->o_nkeys++] = optarg;
 		break;
@@ -364,7 +469,7 @@ options_parse(struct options *o, int argc, char **argv)
 	       (c = getopt_long(argc, argv, "fdso:k:hV", long_options, NULL)) != -1)
 		next = take_option(o, c);
 	if (next == OPTIONS_RUN)
-		next = take_arguments(o, argc - optind, argv + optind);
+		next = options_arguments(o, argc - optind, argv + optind);
 	return next;
 }
 

@@ -35,11 +35,15 @@ struct options {
 	size_t o_nkeys;
 	size_t o_nowned; /* of them, allocated */
 	bool o_foreground, o_debug, o_single, o_clone_fd, o_check;
+	bool o_sloppy; /* unknown words of -o are passed over */
+	bool o_quiet;  /* a check prints no table */
 	/* -o */
-	bool o_rdonly, o_allow_other;
-	unsigned o_max_threads; /* 0: the configuration's */
-	char *o_fsname;         /* or NULL: the configuration as given */
-	char *o_subtype;        /* or NULL: rumpfuse */
+	bool o_rdonly, o_allow_other, o_default_permissions;
+	bool o_remount;               /* change a mount that is there (remount.h) */
+	unsigned long o_set, o_clear; /* flags of mount(2) that were named, for that */
+	unsigned o_max_threads;       /* 0: the configuration's */
+	char *o_fsname;               /* or NULL: the configuration as given */
+	char *o_subtype;              /* or NULL: rumpfuse */
 	/* Words for the mount itself (noatime, nosuid …): static strings, each once, the
 	 * last of two that contradict one another. */
 	const char *o_mount[MOUNT_OPTS_MAX];
@@ -54,6 +58,11 @@ enum options_next {
 
 enum options_next options_parse(struct options *o, int argc, char **argv);
 void options_done(struct options *o);
+
+/* Parts of it, for another grammar (mount_helper.h), on an o that is zeroed: a list of -o … */
+enum options_next options_words(struct options *o, const char *list);
+/* … and what is no option, last. */
+enum options_next options_arguments(struct options *o, int n, char **args);
 
 /* Is this mount word in o_mount? */
 bool options_mount_has(const struct options *o, const char *word);

@@ -22,7 +22,7 @@ same_key(const struct conf_etfs *a, const struct conf_etfs *b)
 	return same_text(a->ce_host, b->ce_host) && a->ce_type == b->ce_type &&
 	       a->ce_begin == b->ce_begin && a->ce_size == b->ce_size &&
 	       same_text(a->ce_partition, b->ce_partition) &&
-	       a->ce_rdonly == b->ce_rdonly && a->ce_missing_hide == b->ce_missing_hide &&
+	       a->ce_rdonly == b->ce_rdonly && a->ce_missing == b->ce_missing &&
 	       a->ce_hidden == b->ce_hidden && a->ce_no_lock == b->ce_no_lock &&
 	       a->ce_special == b->ce_special && a->ce_watch == b->ce_watch &&
 	       a->ce_symlinks == b->ce_symlinks && a->ce_set_mode == b->ce_set_mode &&
@@ -77,7 +77,8 @@ tell_other_changes(const struct conf *a, const struct conf *b)
 
 	if (!same_text(a->c_mountpoint, b->c_mountpoint) || a->c_rdonly != b->c_rdonly ||
 	    a->c_allow_other != b->c_allow_other || a->c_threads != b->c_threads ||
-	    a->c_attr_timeout_ns != b->c_attr_timeout_ns || a->c_dev != b->c_dev ||
+	    a->c_attr_timeout_ns != b->c_attr_timeout_ns ||
+	    a->c_wait_ns != b->c_wait_ns || a->c_dev != b->c_dev ||
 	    a->c_suid != b->c_suid || a->c_export != b->c_export ||
 	    a->c_watch != b->c_watch || a->c_no_seccomp != b->c_no_seccomp ||
 	    a->c_slow_ns != b->c_slow_ns)

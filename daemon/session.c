@@ -10,19 +10,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/confine.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
+#include "daemon/mount_failure.h"
 #include "daemon/options.h"
+#include "daemon/service.h"
 #include "vfs/trace.h"
 
-#define THREADS_MIN 8
-#define THREADS_MAX 64
+#define DEVICE_WITHIN_S 5
+#define THREADS_MIN     8
+#define THREADS_MAX     64
 
 /* libfuse's messages are ours.  Its levels are syslog's; a newline ends each. */
 static void
@@ -128,10 +133,7 @@ new_session(struct session *s)
 static void
 ready(void *arg)
 {
-	struct session *s = arg;
-
-	background_ready(&s->s_bg);
-	log_msg(LOG_INFO, "%s mounted on %s", s->s_source, s->s_mountpoint);
+	readiness_start(arg);
 }
 
 static unsigned
@@ -187,7 +189,11 @@ unmount(struct session *s)
 	 * the session cuts it off. */
 	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
 		mnttab_abort(s->s_dev);
-		(void)mnttab_unmount(s->s_mountpoint, true);
+		r = mnttab_unmount(s->s_mountpoint, true);
+		if (r < 0)
+			log_msg(LOG_ERR,
+			    "%s: the mount cannot be taken away (%s), and is dead: umount it",
+			    s->s_mountpoint, strerror(-r));
 	}
 	r = mnttab_at(s->s_mountpoint, &e);
 	if (r == 0)
@@ -207,6 +213,17 @@ end_notes(struct session *s)
 		mnttab_abort(s->s_dev);
 }
 
+/* Others may look at the mount point, and see what is there. */
+static void
+unlock_point(struct session *s)
+{
+	if (s->s_lock < 0)
+		return;
+	(void)flock(s->s_lock, LOCK_UN);
+	close(s->s_lock);
+	s->s_lock = -1;
+}
+
 /* A thread that the kernel or the host holds has the session; it is left to it.  What runs
  * at a proper exit could wait for it. */
 static void __attribute__((noreturn)) end_without_thread(int code, const char *why)
@@ -217,18 +234,33 @@ static void __attribute__((noreturn)) end_without_thread(int code, const char *w
 	_exit(code);
 }
 
+/* Where the mount is, now that it is there.  0 or -errno. */
+static int
+locate(struct session *s)
+{
+	struct mnttab_entry e;
+	int r;
+
+	if (s->s_given && s->s_dev == 0)
+		return 0;
+	r = mnttab_at(s->s_mountpoint, &e);
+	if (r < 0)
+		return r;
+	s->s_dev = e.me_dev;
+	mnttab_entry_done(&e);
+	return etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
+}
+
 /* Mounted: everything from here to the unmounting.  An exit code. */
 static int
 serve(struct session *s)
 {
-	struct mnttab_entry e;
-	int r = mnttab_at(s->s_mountpoint, &e), code = EXIT_OK;
+	int r = locate(s), code = EXIT_OK;
 
-	if (r == 0) {
-		s->s_dev = e.me_dev;
-		mnttab_entry_done(&e);
-		r = etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
-	}
+	unlock_point(s);
+	background_mounted(&s->s_bg);
+	s->s_nkeys = s->s_conf->c_netfs;
+	s->s_nimages = s->s_conf->c_nmounts;
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
@@ -254,6 +286,7 @@ serve(struct session *s)
 	}
 	r = loop(s);
 	signals_stop(s);
+	service_stopping();
 	control_stop(s->s_control);
 	s->s_stuck = !manager_stop(&s->s_manager);
 	if (r < 0) {
@@ -265,7 +298,23 @@ serve(struct session *s)
 	}
 	unmount(s);
 	end_notes(s);
+	s->s_held |= !readiness_stop(s);
 	return code;
+}
+
+/* At boot its node may come a little later than we do. */
+static void
+await_device(void)
+{
+	struct timespec pause = {.tv_nsec = 100000000};
+
+	for (int i = 0; i < DEVICE_WITHIN_S * 10; i++) {
+		if (access("/dev/fuse", F_OK) == 0)
+			return;
+		if (i == 0)
+			log_msg(LOG_NOTICE, "/dev/fuse is not there: waiting for it");
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* An exit code. */
@@ -278,8 +327,12 @@ mount_and_serve(struct session *s)
 	s->s_se = new_session(s);
 	if (!s->s_se)
 		return EXIT_MOUNT;
-	if (fuse_session_mount(s->s_se, s->s_mountpoint) != 0)
-		log_msg(LOG_ERR, "cannot mount on %s", s->s_mountpoint);
+	if (!s->s_given)
+		await_device();
+	signals_block();
+	if (fuse_session_mount(s->s_se, s->s_given ? s->s_given : s->s_mountpoint) != 0)
+		mount_failure(
+		    s->s_mountpoint, s->s_opt->o_allow_other || s->s_conf->c_allow_other);
 	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
@@ -317,10 +370,11 @@ run(struct session *s)
 	const struct options *o = s->s_opt;
 	int code, r;
 
-	signals_block();
+	signals_init();
 	lift_file_size();
 	umask(0);
-	r = confine_can_unmount() ? 0 : mnttab_helper_start(s->s_mountpoint);
+	r = confine_can_unmount() || s->s_given ? 0
+	                                        : mnttab_helper_start(s->s_mountpoint);
 	if (r < 0) {
 		log_msg(LOG_ERR, "fork: %s", strerror(-r));
 		return EXIT_RUN;
@@ -371,6 +425,35 @@ run(struct session *s)
 	return code;
 }
 
+/* mount.fuse3(8) has mounted, and given up the right to.  0, or -1 after an error message. */
+static int
+take_given(struct session *s, const char *mountpoint)
+{
+	const struct options *o = s->s_opt;
+	const char *subtype = o->o_subtype ? o->o_subtype : "rumpfuse";
+	bool others = o->o_allow_other || s->s_conf->c_allow_other;
+	struct mnttab_entry e;
+	char fstype[256];
+
+	if (others && !o->o_default_permissions) {
+		/* The kernel would let everybody do everything. */
+		log_msg(LOG_ERR,
+		    "allow_other with drop_privileges: the options need default_permissions "
+		    "too, because who mounts is not rumpfuse");
+		return -1;
+	}
+	s->s_given = mountpoint;
+	snprintf(fstype, sizeof(fstype), "fuse.%s", subtype);
+	if (mnttab_of_device(mnttab_given_fd(mountpoint), fstype, &s->s_mountpoint, &e) ==
+	    0) {
+		s->s_dev = e.me_dev;
+		mnttab_entry_done(&e);
+		return 0;
+	}
+	s->s_mountpoint = strdup(mountpoint);
+	return s->s_mountpoint ? 0 : -1;
+}
+
 static int
 prepare_and_run(struct session *s)
 {
@@ -384,14 +467,20 @@ prepare_and_run(struct session *s)
 		    "no mount point: neither on the command line nor in [daemon]");
 		return EXIT_USAGE;
 	}
-	if (mnttab_prepare(mountpoint, s->s_source, &s->s_mountpoint) < 0)
+	if (mnttab_given_fd(mountpoint) >= 0)
+		code = take_given(s, mountpoint);
+	else
+		code =
+		    mnttab_prepare(mountpoint, s->s_source, &s->s_mountpoint, &s->s_lock);
+	if (code < 0)
 		return EXIT_MOUNT;
 	if (!o->o_foreground) {
-		code = background_enter(&s->s_bg, s->s_mountpoint);
+		code = background_enter(&s->s_bg);
 		if (code < 0)
 			return EXIT_RUN;
 		if (s->s_bg.bg_parent)
 			return code;
+		s->s_forked = true;
 	}
 	code = run(s);
 	mnttab_helper_stop();
@@ -405,15 +494,20 @@ session_run(const struct options *o)
 	    .s_opt = o,
 	    .s_source = o->o_fsname ? o->o_fsname : o->o_source,
 	    .s_bg = {.bg_fd = -1},
+	    .s_lock = -1,
 	};
 	int code;
 
+	/* Who reads our messages may be gone. */
+	signal(SIGPIPE, SIG_IGN);
 	s.s_conf = apply_load(o, o->o_config ? o->o_source : NULL, NULL);
 	if (!s.s_conf)
 		return EXIT_CONFIG;
 	code = prepare_and_run(&s);
 	if (s.s_bg.bg_fd >= 0)
 		close(s.s_bg.bg_fd);
+	if (s.s_lock >= 0)
+		close(s.s_lock); /* the child's, if this is the parent */
 	free(s.s_mountpoint);
 	conf_free(s.s_conf);
 	return code;
@@ -431,7 +525,8 @@ session_check(const struct options *o)
 		return EXIT_CONFIG;
 	code = space_new(&sp, c, &how);
 	if (code == 0) {
-		space_print(&sp, c);
+		if (!o->o_quiet)
+			space_print(&sp, c);
 		space_done(&sp);
 		tell_devices(c, o);
 	}

@@ -29,6 +29,7 @@
 #include "daemon/fe.h"
 #include "daemon/manager.h"
 #include "daemon/notify.h"
+#include "daemon/readiness.h"
 
 struct options;
 
@@ -38,6 +39,10 @@ struct session {
 	const char *s_source;        /* c: what /proc/mounts shows */
 	char *s_mountpoint;          /* c: absolute */
 	uint64_t s_dev;              /* c: st_dev of the mount */
+	const char *s_given;       /* c: /dev/fd/N: who started us has mounted already */
+	int s_lock;                /* on the mount point, until it is mounted; or -1 */
+	bool s_forked;             /* c: this is the child */
+	size_t s_nkeys, s_nimages; /* c: at the start */
 	struct space s_space;
 	struct fe s_fe;
 	struct notify s_notify;
@@ -47,7 +52,8 @@ struct session {
 	uint64_t s_slow_ns;        /* c: requests that wait longer are told of; 0: none */
 	uint64_t s_began_ns;       /* c: CLOCK_MONOTONIC */
 	atomic_bool s_rdonly;      /* a: the whole of it; the manager changes it */
-	struct job s_reload;       /* SIGHUP's */
+	struct readiness s_readiness;
+	struct job s_reload;        /* SIGHUP's */
 	atomic_bool s_reload_asked; /* it is queued */
 	struct fuse_session *s_se;
 	struct background s_bg;
@@ -64,7 +70,10 @@ int session_run(const struct options *o);
 /* rumpfuse --check: an exit code. */
 int session_check(const struct options *o);
 
-/* Blocks the signals that the signal thread takes, in this thread and those it makes. */
+/* Before anything is done: signals that say nothing to us have no effect from here on. */
+void signals_init(void);
+/* Before there is a mount: blocks the signals that the signal thread takes, in this thread and
+ * those it makes.  Up to then TERM and INT end the process. */
 void signals_block(void);
 /* Starts it, from the main thread.  0 or -errno. */
 int signals_start(struct session *s);

@@ -27,6 +27,8 @@
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/options.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
 #include "daemon/session.h"
 #include "vfs/rumpfs.h"
 
@@ -35,6 +37,8 @@
 /* Somebody who never stops writing must not keep us. */
 #define SYNC_WAIT_MS  2000
 #define SYNC_ROUND_MS 10
+/* A host that has not answered for so long while the end waits is taken for one that does not. */
+#define STUCK_MS      5000
 #define KICK_EVERY_MS 5
 
 static void
@@ -56,10 +60,26 @@ wake_up(int sig)
 void
 signals_block(void)
 {
-	struct sigaction sa = {.sa_handler = wake_up};
 	sigset_t set;
 
 	our_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void
+signals_init(void)
+{
+	struct sigaction sa = {.sa_handler = wake_up};
+	sigset_t set;
+
+	/* Who started us may have had them blocked. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGUSR2, &sa, NULL);
@@ -80,6 +100,16 @@ sleep_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
+static long
+ms_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (long)(now.tv_sec - then->tv_sec) * 1000 +
+	       (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
 static uint64_t
 writes(struct session *s)
 {
@@ -91,15 +121,15 @@ writes(struct session *s)
  * The kernel does not wait for a FUSE server's writes in syncfs(2); that they have come is
  * seen by a round in which there are none.  A statfs goes through the same queue as they.
  */
-static void
-sync_mount(struct session *s)
+static void *
+sync_mount(void *arg)
 {
+	struct session *s = arg;
 	int fd = open(s->s_mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t before;
 
-	if (fd < 0)
-		return;
-	for (int ms = 0; ms < SYNC_WAIT_MS; ms += SYNC_ROUND_MS) {
+	pthread_setname_np(pthread_self(), "rumpfuse-sync");
+	for (int ms = 0; fd >= 0 && ms < SYNC_WAIT_MS; ms += SYNC_ROUND_MS) {
 		struct statvfs sv;
 
 		before = writes(s);
@@ -112,7 +142,67 @@ sync_mount(struct session *s)
 		if (writes(s) == before)
 			break;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+/* Requests that have been taken from the kernel. */
+static uint64_t
+requests(struct session *s)
+{
+	uint64_t n = 0;
+
+	for (int op = 0; op < FE_NOPS; op++)
+		n += fe_count(&s->s_fe, (enum fe_op)op);
+	return n;
+}
+
+/* False: nothing has moved for STUCK_MS, and the thread that asks waits on. */
+static bool
+sync_within(struct session *s)
+{
+	uint64_t before = requests(s), now;
+	struct timespec until;
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, sync_mount, s) != 0)
+		return true;
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += STUCK_MS / 1000;
+		if (pthread_timedjoin_np(t, NULL, &until) == 0)
+			return true;
+		now = requests(s);
+		if (now == before)
+			return false;
+		before = now;
+	}
+}
+
+/* Requests wait for a host that does not answer, and the threads that serve them do not come
+ * back.  Who waits for them is let go, and the process ends around them. */
+static void __attribute__((noreturn)) give_up(struct session *s)
+{
+	log_msg(LOG_ERR,
+	    "%s: a host path does not answer, and requests wait for it: they are cut off",
+	    s->s_mountpoint);
+	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+		mnttab_abort(s->s_dev);
+		(void)mnttab_unmount(s->s_mountpoint, true);
+	}
+	mnttab_helper_stop();
+	_exit(EXIT_RUN);
+}
+
+static void
+tell_users(struct session *s)
+{
+	unsigned n = slots_count(&s->s_space.sp_vfs.vfs_files);
+
+	log_msg(LOG_NOTICE,
+	    "%s is in use (open files: %u): it is taken away from who uses it",
+	    s->s_mountpoint, n);
 }
 
 /* The last notes are sent while requests are served, for the kernel may need an answer
@@ -122,19 +212,25 @@ static void
 stop(struct session *s)
 {
 	int r = -EBUSY, waited = 0;
+	struct timespec since;
 
 	atomic_store(&s->s_stopping, true);
+	service_stopping();
 	notify_stop(&s->s_notify);
 	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
 		r = mnttab_unmount(s->s_mountpoint, false);
-		if (r < 0)
-			sync_mount(s);
+		if (r == -EBUSY)
+			tell_users(s);
+		if (r < 0 && !sync_within(s))
+			give_up(s);
 	}
 	while (r == 0 && !atomic_load(&s->s_ended) && waited < UNMOUNTED_WAIT_MS) {
 		sleep_ms(KICK_EVERY_MS);
 		waited += KICK_EVERY_MS;
 	}
-	while (!atomic_load(&s->s_ended)) {
+	for (clock_gettime(CLOCK_MONOTONIC, &since); !atomic_load(&s->s_ended);) {
+		if (ms_since(&since) >= STUCK_MS)
+			give_up(s);
 		fuse_session_exit(s->s_se);
 		pthread_kill(s->s_main, SIGUSR2);
 		sleep_ms(KICK_EVERY_MS);
@@ -234,9 +330,10 @@ take_signals(void *arg)
 
 		if (atomic_load(&s->s_ended))
 			return NULL;
+		/* A process that was stopped and goes on hears of it by EINTR. */
+		if (sig < 0)
+			continue;
 		switch (sig) {
-		case -1: /* the process was stopped, and goes on (signal(7)) */
-			break;
 		case SIGHUP:
 			hang_up(s);
 			break;

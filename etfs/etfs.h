@@ -81,6 +81,10 @@ struct etfs_opts {
 	bool eo_rdonly;     /* all keys are read-only */
 	bool eo_no_lock;    /* take no range locks (--check) */
 	bool eo_no_watch;   /* directory keys are not watched unless they say so */
+	/* The host object of a key that was missing has come; why: but is refused so far, which
+	 * is told once; else NULL.  Called by a thread that serves nobody.  May be NULL. */
+	void (*eo_late)(void *arg, const char *key, const char *host, const char *why);
+	void *eo_late_arg;
 };
 
 struct etfs;
@@ -169,6 +173,9 @@ int etfs_mounted_at(struct etfs *e, const char *mountpoint);
  * mask).  Without it, or where it fails, nothing is watched. */
 void etfs_watch(struct etfs *e);
 
+/* Before etfs_watch(): waits for the host object of a key that was registered with
+ * es_missing_hide, for at most ms.  0: it is there and has passed the checks; -ENOENT. */
+int etfs_wait(struct etfs *e, const char *key, unsigned ms);
 /*
  * Where a node is, in the namespace and on the host, as far as that can be said without
  * waiting for the host; "..." stands for what cannot.  Both buffers have cap bytes.  False:

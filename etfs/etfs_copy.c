@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "etfs/etfs_private.h"
+#include "vfs/progress.h"
 
 #define COPY_CHUNK (128u << 10)
 
@@ -17,7 +18,8 @@ static const struct cred daemon_cred; /* uid 0: the file's owner was set before 
 
 /* Writes what lies in [off, end) of the host file. */
 static int
-copy_part(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t off, uint64_t end)
+copy_part(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t off, uint64_t end,
+    struct progress *pg)
 {
 	while (off < end) {
 		size_t want = end - off < COPY_CHUNK ? (size_t)(end - off) : COPY_CHUNK;
@@ -36,13 +38,16 @@ copy_part(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t off, uin
 		if (u.uio_done != (size_t)got)
 			return -ENOSPC;
 		off += (uint64_t)got;
+		pg->pg_done = off;
+		PROGRESS_TELL(pg, 0);
 	}
 	return 0;
 }
 
 /* The parts of the host file that hold data. */
 static int
-copy_data(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t size)
+copy_data(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t size,
+    struct progress *pg)
 {
 	uint64_t off = 0, hole;
 	int r;
@@ -53,7 +58,7 @@ copy_data(int fd, struct vnode *vp, struct file *f, char *buf, uint64_t size)
 			return 0;
 		if (r < 0 || hc_seek(fd, off, SEEK_HOLE, &hole) < 0 || hole > size)
 			hole = size;
-		r = copy_part(fd, vp, f, buf, off, hole);
+		r = copy_part(fd, vp, f, buf, off, hole, pg);
 		if (r < 0)
 			return r;
 		off = hole;
@@ -79,6 +84,7 @@ copy_in(const char *host, struct vnode *vp)
 {
 	struct vattr_set size = {.vs_valid = VS_SIZE};
 	struct file *f = NULL;
+	struct progress pg = {.pg_what = "copying", .pg_name = host, .pg_unit = "bytes"};
 	struct hc_stat hs;
 	AUTO_FD fd = open_source(host, &hs);
 	char *buf;
@@ -89,7 +95,10 @@ copy_in(const char *host, struct vnode *vp)
 	buf = malloc(COPY_CHUNK);
 	r = buf ? vop_open(vp, O_WRONLY, &daemon_cred, &f) : -ENOMEM;
 	if (r == 0) {
-		r = copy_data(fd, vp, f, buf, hs.hs_size);
+		pg.pg_total = hs.hs_size;
+		PROGRESS_TELL(&pg, 0);
+		r = copy_data(fd, vp, f, buf, hs.hs_size, &pg);
+		PROGRESS_TELL(&pg, 1);
 		if (r == 0) {
 			size.vs_size = hs.hs_size;
 			r = vop_setattr(vp, f, &size, &daemon_cred);

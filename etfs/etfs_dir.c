@@ -99,18 +99,22 @@ static int
 dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 {
 	struct enode *d = node_of(dvp);
+	struct etfs_key *k = key_of(d);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
 	struct edir *ed;
-	int r = node_pin(d, &pin);
+	int r = node_pin(d, &pin), how = O_RDONLY | O_DIRECTORY | O_NOCTTY;
 
 	if (r == 0)
 		r = act_as(d, cr, &acting);
 	if (r < 0)
 		return r;
-	fd = WITH_FDS(
-	    key_of(d)->k_etfs, hc_reopen(pin.p_fd, O_RDONLY | O_DIRECTORY | O_NOCTTY));
+	/* As with files, as far as the host lets one who is not the owner. */
+	fd =
+	    WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how | (k->k_rdonly ? O_NOATIME : 0)));
+	if (fd == -EPERM && k->k_rdonly)
+		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
 	act_done(&acting);
 	if (fd < 0)
 		return fd;

@@ -64,6 +64,9 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	bool only = false, stranger = writes_as_stranger(n, cr);
 	int r = key_alive(n), how = (flags & HOST_FLAGS) | O_NOCTTY;
 
+	/* What cannot be written does not show either that it was read. */
+	if (k->k_rdonly)
+		how |= O_NOATIME;
 	if (r == 0)
 		r = node_pin(n, &pin);
 	if (r == 0 && stranger && (how & O_TRUNC))

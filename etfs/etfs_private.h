@@ -17,6 +17,7 @@
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
  *   etfs_share.c   one host file under several keys
+ *   etfs_late.c    missing = hide: host objects that come later
  *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
  *
@@ -102,7 +103,8 @@ struct etfs {
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
 	struct watcher e_watcher;
-	bool e_mounted;              /* e_key_mtx: etfs_watch() was called */
+	struct lates *e_lates; /* e_key_mtx: what waits for its host object; or NULL */
+	bool e_mounted;        /* e_key_mtx: etfs_watch() was called */
 	_Atomic uint64_t e_writers;  /* a: files that are open for writing */
 	pthread_mutex_t e_share_mtx; /* rank LEAF */
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
@@ -408,6 +410,16 @@ bool share_is_written(struct enode *n);
 /* Makes the modification time in *va another than the last that was told, where it might
  * be the same for another change. */
 void share_blur(const struct enode *n, struct vattr *va);
+
+/* etfs_late.c; e_key_mtx is held, or there are no threads. */
+void late_add(struct etfs *e, const char *key, const char *host);
+void late_del(struct etfs *e, const char *key);
+/* Where it fails, names are tried when they are looked up. */
+void late_start(struct etfs *e);
+void late_stop(struct etfs *e);
+/* etfs_table.c: has the key that waits tried.  0, -EALREADY (it was there), -ESRCH (there is no such
+ * key), or why it is refused. */
+int key_come(struct etfs *e, const char *key, struct etfs_why *why);
 
 /* etfs_watch.c */
 void watch_init(struct etfs *e);

@@ -180,11 +180,14 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	return 0;
 }
 
+/* Why a key is refused that is tried by this thread; for key_come(). */
+static _Thread_local struct etfs_why *come_why;
+
 static int
 key_resolve(struct attach *at, struct vnode **ret_vp)
 {
 	struct enode *root;
-	int r = key_open(at->at_arg, NULL, &root);
+	int r = key_open(at->at_arg, come_why, &root);
 
 	if (r == 0)
 		*ret_vp = &root->n_vn;
@@ -311,7 +314,7 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 	struct enode *root = NULL;
 	struct etfs_key *k;
 	bool watch;
-	char *path;
+	char *path, *late;
 	int r = vfs_path_normal(spec->es_key, &path);
 
 	if (r < 0) {
@@ -327,6 +330,7 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		return -ENOMEM;
 	}
 	watch = k->k_watch;
+	late = spec->es_missing_hide ? strdup(path) : NULL;
 	r = key_open(k, why, &root);
 	if (r == -ENOENT && spec->es_missing_hide)
 		r = 0;
@@ -344,12 +348,16 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		if (root)
 			vn_unref(&root->n_vn);
 		mount_unref(&k->k_mount);
+		free(late);
 		return r;
 	}
 	pthread_mutex_lock(&e->e_key_mtx);
+	if (!root && late)
+		late_add(e, late, spec->es_host);
 	if (watch && e->e_mounted && !e->e_watcher.wt_started)
 		watch_start(e);
 	pthread_mutex_unlock(&e->e_key_mtx);
+	free(late);
 	return 0;
 }
 
@@ -393,6 +401,7 @@ etfs_remove(struct etfs *e, const char *key)
 		r = vfs_detach(e->e_vfs, path, &at);
 	if (r == 0) {
 		k = at->at_arg;
+		late_del(e, path);
 		atomic_store(&k->k_gone, true);
 		list_del(e, k);
 		key_unlock(k);
@@ -707,6 +716,7 @@ etfs_free(struct etfs *e)
 	struct keylist l = {NULL, 0, 0};
 
 	watch_stop(e);
+	late_stop(e);
 	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
 	for (size_t i = l.kl_n; i-- > 0;)
 		(void)etfs_remove(e, l.kl_key[i]->k_at.at_path);
@@ -749,7 +759,19 @@ etfs_watch(struct etfs *e)
 	e->e_mounted = true;
 	if (vfs_attach_each(e->e_vfs, wants_watch, NULL) && !e->e_watcher.wt_started)
 		watch_start(e);
+	late_start(e);
 	pthread_mutex_unlock(&e->e_key_mtx);
+}
+
+int
+key_come(struct etfs *e, const char *key, struct etfs_why *why)
+{
+	int r;
+
+	come_why = why;
+	r = vfs_come(e->e_vfs, key);
+	come_why = NULL;
+	return r;
 }
 
 void

@@ -6,6 +6,7 @@
  * network or behind a daemon, would be silent: those that are known not to be are listed,
  * and no other is watched.
  */
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
@@ -113,6 +114,37 @@ hc_watch_wait(int watch_fd, int stop_fd)
 	if (TEMP_FAILURE_RETRY(poll(p, 2, -1)) < 0)
 		return -errno;
 	return p[0].revents ? 0 : 1;
+}
+
+int
+hc_mounts_new(void)
+{
+	HC_ENTER("mounts_new");
+	int fd =
+	    openat(hc_g.g_proc_fd, "self/mountinfo", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int
+hc_late_wait(int watch_fd, int mounts_fd, int wake_fd, int ms)
+{
+	HC_ENTER("late_wait");
+	struct pollfd p[3] = {
+	    {.fd = watch_fd, .events = POLLIN},
+	    /* The kernel notes with the fd what has been told. */
+	    {.fd = mounts_fd, .events = POLLPRI},
+	    {.fd = wake_fd, .events = POLLIN},
+	};
+	eventfd_t n;
+	int r = poll(p, 3, ms);
+
+	if (r < 0)
+		return errno == EINTR ? 0 : -errno;
+	if (p[2].revents)
+		(void)eventfd_read(wake_fd, &n);
+	return (p[0].revents ? HC_LATE_EVENTS : 0) | (p[1].revents ? HC_LATE_MOUNTS : 0) |
+	       (p[2].revents ? HC_LATE_WOKEN : 0);
 }
 
 ssize_t

@@ -208,6 +208,14 @@ int hc_watch_stop_new(void);
 void hc_watch_stop(int stop_fd);
 /* Waits.  1: there are events, 0: stop_fd has something to read, or -errno. */
 int hc_watch_wait(int watch_fd, int stop_fd);
+/* An fd that tells of changes of the mount table, for hc_close(). */
+int hc_mounts_new(void);
+/* Waits for any of them, each of which may be -1, for at most ms (-1: for ever): which of
+ * them there are, 0: the time is over, or -errno.  That it was woken is forgotten by that. */
+#define HC_LATE_EVENTS 1
+#define HC_LATE_MOUNTS 2
+#define HC_LATE_WOKEN  4
+int hc_late_wait(int watch_fd, int mounts_fd, int wake_fd, int ms);
 /* What there is, up to cap bytes; 0: nothing.  Does not wait. */
 ssize_t hc_watch_read(int watch_fd, void *buf, size_t cap);
 /* The event at *at of what was read (no host call); false at the end. */

@@ -75,7 +75,7 @@ static const struct {
     {"[rumpfs]\nSIZE = 1\n", "2: [rumpfs] SIZE: unknown key, did you mean \"size\"?"},
     {"[daemon]\nuser = me\n",
 	"2: [daemon] user: unknown key, expected mountpoint, access, allow-other, "
-	"attr-timeout, watch, threads, dev, suid, export, seccomp or slow"},
+	"attr-timeout, watch, wait, threads, dev, suid, export, seccomp or slow"},
     {"[symlink /a]\ntarget = b\nmode = 0777\n",
 	"3: [symlink /a] mode: unknown key, expected target, uid or gid"},
     {"[etfs /a]\nhost = a\nhost[de] = b\n",
@@ -183,7 +183,7 @@ static const struct {
     {"[etfs /a]\nhost = a\nsymlinks = yes\n",
 	"3: [etfs /a] symlinks: \"yes\" is not a choice, expected show, hide or follow"},
     {"[etfs /a]\nhost = a\nmissing = ignore\n",
-	"3: [etfs /a] missing: \"ignore\" is not a choice, expected fail or hide"},
+	"3: [etfs /a] missing: \"ignore\" is not a choice, expected fail, hide or wait"},
     {"[node /a]\ntype = pipe\n",
 	"2: [node /a] type: \"pipe\" is not a type, expected chr, blk, fifo or sock"},
     {"[node /a]\ntype = chr\nmajor = 4096\nminor = 0\n",

@@ -139,7 +139,7 @@ TEST(bad_files)
 	    "t.conf:1: byte 0xe9 in column 6 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon]: byte 0xff in column 4 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon] acc\xff: unknown key, expected mountpoint, access, "
-	    "allow-other, attr-timeout, watch, threads, dev, suid, export, seccomp or slow\n"
+	    "allow-other, attr-timeout, watch, wait, threads, dev, suid, export, seccomp or slow\n"
 	    "t.conf:5: [etfs /a]: byte 0xc3 in column 8 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:6: [etfs /a]: byte 0xff in column 7 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:9: [rumpfs] mode: \"8\" is not a mode, expected octal digits, 0 to 7777");
@@ -347,7 +347,7 @@ TEST(keys)
 	check_text("section", e->ce_where.cw_section, "etfs /disk/p1");
 	CHECK_EQ(e->ce_where.cw_line, 1);
 	CHECK(e->ce_type == CT_BLK && e->ce_begin == 1 << 20 && e->ce_size == 65536);
-	CHECK(e->ce_rdonly && e->ce_missing_hide && e->ce_hidden && e->ce_no_lock);
+	CHECK(e->ce_rdonly && e->ce_missing == CM_HIDE && e->ce_hidden && e->ce_no_lock);
 	CHECK(
 	    e->ce_set_mode && e->ce_set_uid && e->ce_set_gid && e->ce_partition == NULL);
 	CHECK(e->ce_mode == 0640 && e->ce_uid == 3 && e->ce_gid == 4);
@@ -364,9 +364,31 @@ TEST(keys)
 	CHECK(e->ce_type == CT_DIR && e->ce_symlinks == CS_SHOW && !e->ce_special);
 	e = key(c, "/plain");
 	check_host(e->ce_host, "a #b");
-	CHECK(!e->ce_rdonly && !e->ce_missing_hide && !e->ce_hidden && !e->ce_no_lock);
+	CHECK(
+	    !e->ce_rdonly && e->ce_missing == CM_FAIL && !e->ce_hidden && !e->ce_no_lock);
 	CHECK(!e->ce_set_mode && !e->ce_set_uid && !e->ce_set_gid);
 	CHECK(e->ce_size == CONF_SIZE_END);
+	conf_free(c);
+}
+
+TEST(missing)
+{
+	struct conf_errors errs = {0};
+	struct conf *c;
+
+	start();
+	c = load_good("[etfs /a]\nhost = a\nmissing = wait\n");
+	CHECK(c->c_etfs[0].ce_missing == CM_WAIT && c->c_wait_ns == 30000000000u);
+	conf_free(c);
+	c = load_good("[daemon]\nwait = 250ms\n[etfs /a]\nhost = a\nmissing = fail\n");
+	CHECK(c->c_etfs[0].ce_missing == CM_FAIL && c->c_wait_ns == 250000000u);
+	conf_free(c);
+	/* For the paths alone no user is looked up. */
+	put_len("t.conf", "[etfs /a]\nhost = a\nuid = no-such-user\n", 37);
+	CHECK(conf_load("t.conf", &errs) == NULL && errs.ce_n == 1);
+	conf_errors_done(&errs);
+	c = conf_load_paths("t.conf", &errs);
+	CHECK(c && errs.ce_n == 0 && c->c_etfs[0].ce_set_uid);
 	conf_free(c);
 }
 

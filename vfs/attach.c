@@ -502,6 +502,32 @@ vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
 	return r;
 }
 
+int
+vfs_come(struct vfs *v, const char *path)
+{
+	struct attach *at;
+	struct vnode *vp;
+	struct name n;
+	int r = -ESRCH;
+
+	pthread_mutex_lock(&v->vfs_attach_mtx);
+	at = vfs_attach_peek(v, path);
+	if (at && at->at_dvp && at->at_kind == AT_MOUNT)
+		r = -EALREADY;
+	else if (at && at->at_dvp && at->at_kind == AT_PENDING)
+		r = at->at_resolve(at, &vp);
+	if (r == 0)
+		shadow_come(at->at_dvp, at, vp);
+	/* What is mounted on the name, if somebody was quick, stays. */
+	if ((r == 0 || r == -EALREADY) && v->vfs_notify) {
+		last_name(at->at_path, &n);
+		v->vfs_notify->expire(v->vfs_notify_arg, at->at_dvp, &n);
+		notify_inode(v, at->at_dvp);
+	}
+	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	return r;
+}
+
 /* The path at which the tree that vp belongs to is attached, borrowed, or NULL. */
 static const char *
 path_of_tree(struct vfs *v, struct vnode *vp)

@@ -173,6 +173,10 @@ int vfs_attach(struct vfs *v, struct attach *at);
  * seen then: it stays, and nothing is changed.
  */
 int vfs_detach(struct vfs *v, const char *path, struct attach **ret_at);
+/* Has a pending name at this path tried, and the kernel told that it is there: for who has
+ * noticed by himself, not for requests.  0, -EALREADY (it was there), -ESRCH (nothing of the kind is
+ * attached), or what at_resolve says. */
+int vfs_come(struct vfs *v, const char *path);
 /* The attachment at exactly this normalised path, borrowed, or NULL.  Good while nobody
  * detaches. */
 struct attach *vfs_attach_peek(struct vfs *v, const char *path);
@@ -256,6 +260,8 @@ uint32_t shadow_ndirs(struct vnode *dvp);
 int shadow_add(
     struct vnode *dvp, const struct name *n, struct attach *at, bool uncounted);
 void shadow_remove(struct vnode *dvp, const struct name *n);
+/* A pending name of dvp is vp from here on, whose reference is taken over. */
+void shadow_come(struct vnode *dvp, struct attach *at, struct vnode *vp);
 
 /* The attach mutex is held.  A synthetic parent over a directory that is not in memory.
  */

@@ -164,7 +164,7 @@ rename_locked(struct vrename *rn)
 }
 
 /* For file systems that rename by themselves: a directory with attachments below stays.
- * Asked only where there are any. */
+ * Asked only where there are any, and under no lock: more may be attached before it moves. */
 static int
 may_move(struct vnode *dvp, const struct name *n, int busy)
 {

@@ -185,6 +185,19 @@ find(struct vnode *dvp, const struct name *n, struct vnode **ret_vp,
 	return kind;
 }
 
+void
+shadow_come(struct vnode *dvp, struct attach *at, struct vnode *vp)
+{
+	if (vp->v_type == VDIR)
+		vp->v_parent = vn_ref(dvp);
+	lk_write(&dvp->v_lock, LK_DIR);
+	at->at_vp = vp;
+	at->at_kind = AT_MOUNT;
+	at->at_uncounted = vp->v_type == VDIR;
+	table_of(dvp)->sh_ndirs += at->at_uncounted;
+	lk_unlock(&dvp->v_lock, LK_DIR);
+}
+
 /* A name that waits for its host object: try again.  Only here does a request take the
  * attach mutex. */
 static int
@@ -200,14 +213,7 @@ resolve(struct vnode *dvp, const struct name *n, struct vnode **ret_vp)
 	if (kind == AT_PENDING) {
 		r = at->at_resolve(at, &vp);
 		if (r == 0) {
-			if (vp->v_type == VDIR)
-				vp->v_parent = vn_ref(dvp);
-			lk_write(&dvp->v_lock, LK_DIR);
-			at->at_vp = vp;
-			at->at_kind = AT_MOUNT;
-			at->at_uncounted = vp->v_type == VDIR;
-			table_of(dvp)->sh_ndirs += at->at_uncounted;
-			lk_unlock(&dvp->v_lock, LK_DIR);
+			shadow_come(dvp, at, vp);
 			*ret_vp = vn_ref(vp);
 		}
 	} else if (kind != AT_MOUNT) {

@@ -141,7 +141,8 @@ struct vops {
 	    const struct cred *cr);
 	int (*unlink)(struct vnode *dvp, const struct name *n, const struct cred *cr);
 	int (*rmdir)(struct vnode *dvp, const struct name *n, const struct cred *cr);
-	/* Not VOPS_LOCKED: the whole of renameat2(2). */
+	/* Not VOPS_LOCKED: the whole of renameat2(2).  What is attached has been asked for,
+	 * under no lock: where a name must not move with it, it is asked again (inotab.h). */
 	int (*rename)(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 	    const struct name *tname, unsigned flags, const struct cred *cr);
 	/* VOPS_LOCKED: checked already; moves the entries. */

@@ -119,6 +119,23 @@ mounts_at(GPtrArray *mounts, const char *path)
 }
 
 const struct mnt *
+mounts_from(GPtrArray *mounts, const char *source, size_t *ret_n)
+{
+	const struct mnt *found = NULL;
+
+	*ret_n = 0;
+	for (guint i = 0; i < mounts->len; i++) {
+		const struct mnt *m = mounts->pdata[i];
+
+		if (mnt_ours(m) && strcmp(m->m_source, source) == 0) {
+			found = m;
+			++*ret_n;
+		}
+	}
+	return found;
+}
+
+const struct mnt *
 mounts_over(GPtrArray *mounts, const char *path)
 {
 	const struct mnt *best = NULL;

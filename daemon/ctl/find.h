@@ -26,6 +26,9 @@ GPtrArray *mounts_parse(const char *text);
 GPtrArray *mounts_read(void);
 /* What one sees at the path: the last one that was mounted there; NULL: nothing is. */
 const struct mnt *mounts_at(GPtrArray *mounts, const char *path);
+/* The mount of ours that comes from this source, and in *ret_n how many there are; the last one.
+ * NULL: none does. */
+const struct mnt *mounts_from(GPtrArray *mounts, const char *source, size_t *ret_n);
 /* The innermost mount that the path is in or at; NULL if even / is not known. */
 const struct mnt *mounts_over(GPtrArray *mounts, const char *path);
 bool mnt_ours(const struct mnt *m);

@@ -77,6 +77,7 @@ int
 peer_find(struct peer *p, const char *mountpoint, const char *socket, GString *why)
 {
 	g_autofree char *cwd = NULL, *absolute = NULL;
+	size_t n;
 
 	peer_forget(p);
 	if (socket) {
@@ -94,6 +95,16 @@ peer_find(struct peer *p, const char *mountpoint, const char *socket, GString *w
 	absolute = path_absolute(mountpoint, cwd);
 	p->p_point = path_resolve(p->p_mounts, absolute);
 	p->p_mnt = mounts_at(p->p_mounts, p->p_point);
+	if (!p->p_mnt && (p->p_mnt = mounts_from(p->p_mounts, absolute, &n))) {
+		/* The configuration, which the unit knows and a person may. */
+		g_free(p->p_point);
+		p->p_point = g_strdup(p->p_mnt->m_point);
+		if (n > 1) {
+			g_string_append_printf(why,
+			    "%s is mounted %zu times: name the mount point", absolute, n);
+			return CTL_NODAEMON;
+		}
+	}
 	if (!p->p_mnt) {
 		explain_no_mount(p, why);
 		return CTL_NODAEMON;

@@ -90,6 +90,8 @@ check "in memory all goes on" timeout 5 mkdir "$W/fast/mem/new"
 kill -CONT "${RF_PID[$W/slow]}"
 # shellcheck disable=SC2086
 wait $pids
+sleep 0.3
+check "who was stopped goes on" test -e "$W/slow/k/f1"
 rf_umount "$W/fast"
 rf_umount "$W/slow"
 
@@ -113,6 +115,113 @@ host = $W/h" "$M" || done_testing
 	# shellcheck disable=SC2086
 	wait $pids
 done
+# Host objects that come after the mount: by a file that is made, by a directory that is moved
+# to its place, by a file system that is mounted over an empty directory, behind a link that led
+# nowhere, and as one that is too small at first.  What the kernel was told is taken back, and
+# nobody looks the names up by hand meanwhile.
+said() { grep -cF -- "$1" "${RF_LOG[$M]}"; }
+come() # WHAT NAME: the log tells of it, and the directory lists it
+{
+	local i
+	for ((i = 0; i < 40 * ${RF_SLOW:-1}; i++)); do
+		[ "$(said "key /l/$2: ")" != 0 ] && break
+		sleep 0.05
+	done
+	at_most "$1: seconds until it is there" "$(awk -v i=$i 'BEGIN { print i * 0.05 }')" 1
+	check "$1: it is listed" sh -c "ls $M/l | grep -qx $2"
+	check "$1: it is found" stat "$M/l/$2"
+}
+mkdir "$W/late" "$W/late/disk" "$W/late/moving"
+echo moved >"$W/late/moving/file"
+ln -s "$W/late/elsewhere" "$W/late/link"
+rf_mount "[dir /l]
+[etfs /l/file]
+host = $W/late/file
+missing = hide
+[etfs /l/deep]
+host = $W/late/a/b/c/file
+missing = wait
+[etfs /l/moved]
+host = $W/late/moved/file
+missing = hide
+[etfs /l/disk]
+host = $W/late/disk/dir/file
+missing = hide
+[etfs /l/link]
+host = $W/late/link/file
+missing = hide
+[etfs /l/small]
+host = $W/late/small
+type = blk
+size = 4096
+missing = hide
+[daemon]
+attr-timeout = 60s
+wait = 300ms" "$M" || done_testing
+check "what has not come in time is told" grep -q 'a/b/c/file has not come in time' "${RF_LOG[$M]}"
+same "none is there" "$(ls "$M/l")" ""
+for n in file deep moved disk link small; do
+	refuse "$n is not there" 'No such file' cat "$M/l/$n"
+done
+late_threads() { cat /proc/"${RF_PID[$M]}"/task/*/comm | grep -c rumpfuse-late; }
+same "one thread waits for all of them" "$(late_threads)" 1
+echo x >"$W/late/file"
+come "a file" file
+mkdir -p "$W/late/a/b/c"
+echo x >"$W/late/a/b/c/file"
+come "a file with its directories" deep
+mv "$W/late/moving" "$W/late/moved"
+come "a directory that is moved" moved
+mkdir -p "$S/disk/dir"
+echo x >"$S/disk/dir/file"
+mount --bind "$S/disk" "$W/late/disk"
+come "a file system that is mounted" disk
+mkdir "$W/late/elsewhere"
+echo x >"$W/late/elsewhere/file"
+for ((i = 0; i < 100; i++)); do [ "$(said 'key /l/link: ')" = 0 ] || break; sleep 0.05; done
+check "behind a symbolic link" cat "$M/l/link"
+echo x >"$W/late/small"
+for ((i = 0; i < 100; i++)); do [ "$(said 'lies past the end')" = 0 ] || break; sleep 0.05; done
+same "one that is too small is told once" "$(said 'lies past the end')" 1
+refuse "and is not there" 'No such file' cat "$M/l/small"
+truncate -s 1M "$W/late/small"
+come "one that has grown" small
+switches() { awk '/ctxt/ { s += $2 } END { print s }' /proc/"${RF_PID[$M]}"/task/*/status; }
+sleep 0.2
+before=$(switches)
+sleep 1.5
+at_most "wake-ups while nothing happens" $(($(switches) - before)) 10
+rf_umount "$M"
+umount "$W/late/disk"
+
+# missing = wait: waited for in the order of need, ended by a signal, and not by a reload.
+(sleep 0.7; mkdir "$W/late/w"; echo x >"$W/late/w/1"; sleep 0.3; echo y >"$W/late/w/2") &
+come=$!
+begin=$(now)
+rf_mount "[etfs /1]
+host = $W/late/w/1
+missing = wait
+[etfs /2]
+host = $W/late/w/2
+missing = wait" "$M" || done_testing
+wait $come
+at_most "seconds for two that come after 0.7 and 1 s" "$(since "$begin")" 2
+same "both are there at once" "$(cat "$M/1" "$M/2" | tr -d '\n')" xy
+printf '%s\n' "[etfs /3]" "host = $W/late/never" "missing = wait" "[etfs /4]" \
+    "host = $W/late/w/2" >>"$RF_CONF"
+begin=$(now)
+rf_reload "$M" "a reload adds one that is missing" test -e "$M/4"
+at_most "seconds, for it does not wait" "$(since "$begin")" 2
+rf_umount "$M"
+"$RUMPFUSE" -f "$RF_CONF" "$M" 2>"$W/daemon.w.log" &
+daemon=$!
+sleep 0.5
+begin=$(now)
+kill -TERM $daemon
+wait $daemon
+same "told to end while it waits: as the signal has it" $? 143
+at_most "seconds until it has" "$(since "$begin")" 1.5
+
 # The size of files is limited for those who write them, not for who started the daemon.
 ulimit -S -f 100
 rf_mount "[dir /mem]

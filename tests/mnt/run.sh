@@ -6,14 +6,14 @@
 # Environment: as lib.sh says.  RUMPFUSE and TESTBIN default to what is in ./build.
 # RF_LOGS: a directory to keep every test's output in.
 #
-# Three tests run at a time, for they wait half of it; but those that say "# alone" measure.
+# Four tests run at a time, for they wait most of it; but those that say "# alone" measure.
 # Those that say "# first" take longest and are started before the others.
 
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export RUMPFUSE=${RUMPFUSE:-$here/../../build/rumpfuse}
 export TESTBIN=${TESTBIN:-$here/../../build/tests/mnt}
-jobs=3
+jobs=4
 if [ "${1:-}" = -j ]; then
 	jobs=$2
 	shift 2

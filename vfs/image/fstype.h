@@ -39,7 +39,8 @@ struct fsmount {
 	/* In: may only be read.  A file system that cannot write this image though it was
 	 * asked to sets it and says why in fm_why. */
 	bool fm_rdonly;
-	char fm_why[384]; /* one sentence on a refusal, or a warning on a success */
+	char fm_why[384];    /* one sentence on a refusal, or a warning on a success */
+	const char *fm_name; /* what it is mounted from, for people; may be NULL */
 };
 
 /* What a type is shown to recognise an image by. */

@@ -187,28 +187,33 @@ imgnode_done(struct imgnode *in)
 }
 
 /* Who counts attachments walks the parents of all mounts under this mutex. */
-int
+static void
+count_up_locked(struct vnode *vp, uint32_t delta)
+{
+	for (; vp; vp = vp->v_parent)
+		atomic_fetch_add(&vp->v_nattach, delta);
+}
+
+void
 imgnode_move(struct vnode *vp, struct vnode *dvp)
 {
 	struct vfs *v = vp->v_mount->mnt_vfs;
 	struct vnode *old = NULL;
-	int r = 0;
+	uint32_t n;
 
 	lk_mutex(&v->vfs_rename, LK_RENAME);
 	lk_write(&vp->v_lock, LK_DIR);
-	if (vp->v_parent == dvp) {
-		;
-	} else if (atomic_load(&vp->v_nattach) > 0) {
-		r = -EBUSY;
-	} else {
+	if (vp->v_parent != dvp) {
+		n = atomic_load(&vp->v_nattach);
+		count_up_locked(dvp, n);
 		old = vp->v_parent;
 		vp->v_parent = vn_ref(dvp);
+		count_up_locked(old, -n);
 	}
 	lk_unlock(&vp->v_lock, LK_DIR);
 	lk_mutex_unlock(&v->vfs_rename, LK_RENAME);
 	if (old)
 		vn_unref(old);
-	return r;
 }
 
 int

@@ -78,10 +78,16 @@ void imgnode_done(struct imgnode *in);
 
 /*
  * A directory's node gets its parent when it is found there first, and another one when it
- * is renamed: dvp instead of what it was.  -EBUSY: something is attached at or below it, and
- * it stays where it is.  The module sees to it that dvp is not below vp.
+ * is renamed: dvp instead of what it was.  The module sees to it that dvp is not below vp.
+ *
+ * A directory with something attached at or below it is not renamed (-EBUSY), and the module
+ * asks v_nattach for that under the lock under which it then moves the entries; what the
+ * wrapper has asked before is not true any more.  Who attaches counts first and then
+ * looks whether the path still leads there, which waits for that lock: so what is counted
+ * after the question is taken back.  Until then the counts of those above go with vp, which
+ * has its new parent whatever is counted.
  */
-int imgnode_move(struct vnode *vp, struct vnode *dvp);
+void imgnode_move(struct vnode *vp, struct vnode *dvp);
 
 /* For file systems whose nodes are nothing but a number: find or make, with a reference in
  * *ret_vp; the reclaim that belongs to it. */

@@ -248,6 +248,7 @@ make_root(struct vfs *v, const struct image_spec *s, struct image *im, struct de
 	    .fm_uid = s->is_uid,
 	    .fm_gid = s->is_gid,
 	    .fm_rdonly = im->im_rdonly || im->im_check,
+	    .fm_name = s->is_host ? s->is_host : s->is_device,
 	};
 	int r;
 

@@ -33,6 +33,7 @@
 #include <archive_entry.h>
 
 #include "vfs/image/inotab.h"
+#include "vfs/progress.h"
 
 /* Sequential bytes, cached (seq.c). */
 
@@ -60,6 +61,9 @@ struct feed_ops {
 
 /* budget: bytes of cache.  NULL without memory. */
 struct seq *seq_new(const struct feed_ops *ops, void *src, uint64_t budget);
+/* From here on reads that take long are told of; before there are several threads.  name
+ * (may be NULL): of the archive, for as long as s. */
+void seq_tell(struct seq *s, const char *name);
 void seq_free(struct seq *s);
 /* All together may have so many bytes of cache, or more if that has been said before; beyond
  * that each makes do with what it has, and a little. */
@@ -89,6 +93,8 @@ struct la {
 	uint64_t la_limit; /* what is read beyond is an error */
 	int la_error;      /* the last error of the stream, or 0 */
 	uint8_t *la_buf;   /* LA_BUF */
+	/* Or NULL: told, as it is read, how far it is in the device; while it has a pg_what. */
+	struct progress *la_pg;
 };
 
 #define LA_BUF (128u << 10)
@@ -241,6 +247,10 @@ struct ar {
 	struct stream ar_st;   /* c: what direct data lie in */
 	struct seq *ar_fed;    /* c: or NULL: what units are fed to */
 	struct tree ar_tree;   /* c */
+	char *ar_name;         /* c: of what it is mounted from, for people, or NULL */
+	/* What takes the index its time: has a pg_what only while that is made, by one
+	 * thread. */
+	struct progress ar_pg;
 	struct unit *ar_units; /* c: by un_base; one more: the end */
 	uint32_t ar_nunits, ar_units_cap;
 	uint32_t ar_headers;     /* seen by the index */
@@ -264,7 +274,7 @@ int ar_raw(struct ar *ar, char *why, size_t why_len);
 /* Is the device compressed as a whole?  1, 0, -errno. */
 int ar_compressed(struct device *d);
 
-extern const struct feed_ops feed_filter_ops; /* src: struct device */
+extern const struct feed_ops feed_filter_ops; /* src: struct ar */
 extern const struct feed_ops feed_zip_ops;    /* src: struct ar */
 extern const struct feed_ops feed_walk_ops;   /* src: struct ar */
 extern const struct vops ar_vops;

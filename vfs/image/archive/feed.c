@@ -70,7 +70,8 @@ filter_place(void *src, uint64_t off)
 static int
 filter_start(void *src, uint64_t off, struct feed **ret)
 {
-	struct stream st = {.st_dev = src};
+	struct ar *ar = src;
+	struct stream st = {.st_dev = ar->ar_im.im_dev};
 	struct run *r = calloc(1, sizeof(*r));
 	struct archive_entry *e;
 	int err;
@@ -80,6 +81,7 @@ filter_start(void *src, uint64_t off, struct feed **ret)
 	err = la_open(&r->r_la, &st, 0, LA_UNFILTER, false, NULL);
 	if (err == 0) {
 		r->r_open = true;
+		r->r_la.la_pg = &ar->ar_pg;
 		err = la_next(&r->r_la, &e) > 0 ? 0 : -EIO;
 	}
 	if (err < 0) {
@@ -204,13 +206,32 @@ zip_enter(struct run *r)
 	return la_next(&r->r_la, &e) > 0 ? 0 : -EIO;
 }
 
+/* Goes over all headers before the unit's; what lies between may have to be decoded. */
+static int
+walk_to(struct run *r)
+{
+	struct progress pg = {.pg_what = "reading through",
+	    .pg_name = r->r_ar->ar_name,
+	    .pg_unit = "bytes"};
+	struct archive_entry *e;
+	int err = 1;
+
+	r->r_la.la_pg = &pg;
+	while (err > 0 && r->r_nhead <= r->r_ar->ar_units[r->r_unit].un_where) {
+		err = la_next(&r->r_la, &e);
+		r->r_nhead += err > 0;
+	}
+	r->r_la.la_pg = NULL;
+	PROGRESS_TELL(&pg, 1);
+	return err > 0 ? 0 : -EIO;
+}
+
 /* The same by going over all headers before it. */
 static int
 walk_enter(struct run *r)
 {
 	struct ar *ar = r->r_ar;
 	struct stream st = {.st_dev = ar->ar_im.im_dev};
-	struct archive_entry *e;
 	int err;
 
 	if (!r->r_open) {
@@ -220,16 +241,13 @@ walk_enter(struct run *r)
 		r->r_open = true;
 		r->r_nhead = 0;
 	}
-	while (r->r_nhead <= ar->ar_units[r->r_unit].un_where) {
-		if (la_next(&r->r_la, &e) <= 0) {
-			la_close(&r->r_la);
-			r->r_open = false;
-			return -EIO;
-		}
-		r->r_nhead++;
+	err = walk_to(r);
+	if (err < 0) {
+		la_close(&r->r_la);
+		r->r_open = false;
 	}
 	r->r_la.la_got = 0;
-	return 0;
+	return err;
 }
 
 /* The unit ends here, whatever it should be. */

@@ -670,6 +670,8 @@ ar_index(struct ar *ar, char *why, size_t why_len)
 	if (r == 0) {
 		if (ar->ar_st.st_seq)
 			ix.ix_la.la_limit = ar->ar_limit;
+		if (!ar->ar_st.st_seq)
+			ix.ix_la.la_pg = &ar->ar_pg;
 		r = index_with(&ix, why, why_len);
 		la_close(&ix.ix_la);
 	} else if (r == -EUCLEAN && ar->ar_st.st_seq) {

@@ -54,6 +54,10 @@ la_read_cb(struct archive *a, void *arg, const void **ret_buf)
 	la->la_buf_len = (size_t)n;
 	la->la_pos += (uint64_t)n;
 	la->la_got += (uint64_t)n;
+	if (la->la_pg && la->la_pg->pg_what) {
+		la->la_pg->pg_done = la->la_pos;
+		PROGRESS_TELL(la->la_pg, 0);
+	}
 	*ret_buf = la->la_buf;
 	return n;
 }

@@ -107,6 +107,7 @@ ar_empty(struct ar *ar)
 	seq_free(ar->ar_st.st_seq);
 	tree_done(&ar->ar_tree);
 	free(ar->ar_units);
+	free(ar->ar_name);
 }
 
 static void
@@ -129,17 +130,29 @@ ar_build(struct ar *ar, struct fsmount *m)
 		return r;
 	ar->ar_st.st_dev = m->fm_dev;
 	if (r > 0) {
-		ar->ar_st.st_seq = seq_new(&feed_filter_ops, m->fm_dev, ar->ar_budget);
+		ar->ar_st.st_seq = seq_new(&feed_filter_ops, ar, ar->ar_budget);
 		if (!ar->ar_st.st_seq)
 			return -ENOMEM;
 	}
+	ar->ar_pg = (struct progress){
+	    .pg_what = "opening",
+	    .pg_name = ar->ar_name,
+	    .pg_unit = "bytes",
+	    .pg_total = device_size(m->fm_dev),
+	};
+	PROGRESS_TELL(&ar->ar_pg, 0);
 	r = ar_index(ar, m->fm_why, sizeof(m->fm_why));
+	PROGRESS_TELL(&ar->ar_pg, 1);
+	ar->ar_pg.pg_what = NULL;
 	if (r == 0 && ar->ar_nunits) {
 		ar->ar_fed = seq_new(
 		    ar->ar_zip ? &feed_zip_ops : &feed_walk_ops, ar, ar->ar_budget);
 		if (!ar->ar_fed)
 			return -ENOMEM;
+		seq_tell(ar->ar_fed, ar->ar_name);
 	}
+	if (ar->ar_st.st_seq)
+		seq_tell(ar->ar_st.st_seq, ar->ar_name);
 	return r;
 }
 
@@ -166,6 +179,8 @@ ar_mount(struct fsmount *m, struct vnode **ret_root)
 	ar->ar_limit = o.limit;
 	ar->ar_rar = o.rar;
 	r = tree_init(&ar->ar_tree, (uint32_t)o.entries + 1, m->fm_uid, m->fm_gid);
+	if (r == 0 && m->fm_name && !(ar->ar_name = strdup(m->fm_name)))
+		r = -ENOMEM;
 	if (r == 0)
 		r = ar_build(ar, m);
 	if (r == 0)

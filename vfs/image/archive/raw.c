@@ -27,7 +27,7 @@ measure(struct ar *ar, uint64_t *ret_size, bool *ret_zero)
 	const void *buf;
 	size_t len;
 	bool zero = true;
-	int r = ops->start(ar->ar_st.st_dev, 0, &f);
+	int r = ops->start(ar, 0, &f);
 
 	if (r < 0)
 		return r;

@@ -50,6 +50,8 @@ struct cursor {
 struct seq {
 	const struct feed_ops *s_ops; /* c */
 	void *s_src;                  /* c */
+	const char *s_name;           /* c: the archive's, or NULL */
+	bool s_tell;                  /* c */
 	pthread_mutex_t s_mtx;
 	pthread_cond_t s_moved; /* a cursor is further, or free */
 	struct chunk **s_hash;  /* m */
@@ -88,6 +90,13 @@ seq_new(const struct feed_ops *ops, void *src, uint64_t budget)
 	pthread_mutex_init(&s->s_mtx, NULL);
 	pthread_cond_init(&s->s_moved, NULL);
 	return s;
+}
+
+void
+seq_tell(struct seq *s, const char *name)
+{
+	s->s_name = name;
+	s->s_tell = true;
 }
 
 static struct chunk **
@@ -322,7 +331,7 @@ ends(struct seq *s, uint64_t pos, int err)
 
 /* m held, and let go meanwhile.  The cursor's next bytes: 1, 0, -errno. */
 static int
-advance(struct seq *s, struct cursor *cu, uint64_t keep)
+advance(struct seq *s, struct cursor *cu, uint64_t keep, struct progress *pg)
 {
 	struct feed *f = cu->cu_feed;
 	const void *buf;
@@ -330,6 +339,10 @@ advance(struct seq *s, struct cursor *cu, uint64_t keep)
 	int r;
 
 	pthread_mutex_unlock(&s->s_mtx);
+	if (s->s_tell) {
+		pg->pg_done = f->fd_pos;
+		PROGRESS_TELL(pg, 0);
+	}
 	r = s->s_ops->next(f, &buf, &len);
 	pthread_mutex_lock(&s->s_mtx);
 	if (r > 0) {
@@ -349,7 +362,7 @@ advance(struct seq *s, struct cursor *cu, uint64_t keep)
 /* m held, and let go meanwhile.  Has the byte at off, and what follows it up to to if that
  * goes well, brought to the cache.  1: look there; 0: there is none; -errno. */
 static int
-run(struct seq *s, uint64_t off, uint64_t to)
+run(struct seq *s, uint64_t off, uint64_t to, struct progress *pg)
 {
 	struct cursor *cu = choose(s, off);
 	bool came = false;
@@ -373,7 +386,7 @@ run(struct seq *s, uint64_t off, uint64_t to)
 		uint64_t before = cu->cu_feed->fd_pos;
 
 		/* What it came for stays, though there be a gap behind it. */
-		r = advance(s, cu, came ? off / CHUNK : UINT64_MAX);
+		r = advance(s, cu, came ? off / CHUNK : UINT64_MAX, pg);
 		/* It may have leapt over what is asked for. */
 		if (r > 0 && before <= off && cu->cu_feed->fd_pos > off) {
 			struct chunk *c = find(s, off / CHUNK);
@@ -399,6 +412,12 @@ run(struct seq *s, uint64_t off, uint64_t to)
 ssize_t
 seq_read(struct seq *s, void *buf, size_t len, uint64_t off)
 {
+	struct progress pg = {
+	    .pg_what = "reading through",
+	    .pg_name = s->s_name,
+	    .pg_unit = "bytes",
+	    .pg_total = off + len,
+	};
 	size_t done = 0;
 	int r = 1;
 
@@ -422,9 +441,11 @@ seq_read(struct seq *s, void *buf, size_t len, uint64_t off)
 			put(s, c);
 			done += n;
 		} else {
-			r = run(s, at, off + len);
+			r = run(s, at, off + len, &pg);
 		}
 	}
 	pthread_mutex_unlock(&s->s_mtx);
+	if (s->s_tell)
+		PROGRESS_TELL(&pg, 1);
 	return done || r >= 0 ? (ssize_t)done : r;
 }

@@ -30,6 +30,7 @@
 #include "vfs/dirtab.h"
 #include "vfs/image/ext/ext_journal.h"
 #include "vfs/image/inotab.h"
+#include "vfs/progress.h"
 
 #define EXT_LINK_MAX 65000u
 /* Blocks that a file can have at most, whatever its format. */
@@ -67,7 +68,8 @@ struct ext {
 	struct ext_dir *e_dirs;       /* m: indexes, as a ring; the first was used last */
 	uint64_t e_dir_names;         /* m: entries in all of them */
 	pthread_mutex_t e_buf_mtx;    /* rank LEAF */
-	void *e_bufs[4]; /* of EXT_CHUNK bytes, for writes that come piecemeal */
+	struct progress *e_pg; /* of what reads block by block at the mount, or NULL */
+	void *e_bufs[4];       /* of EXT_CHUNK bytes, for writes that come piecemeal */
 };
 
 #define EXT_CHUNK (256u << 10)
@@ -137,6 +139,14 @@ static inline ext2_ino_t
 ext_ino(const struct ext_node *en)
 {
 	return (ext2_ino_t)en->en_in.in_ino;
+}
+
+/* m: the directory that a directory is in.  NULL of the root: what is above that is whoever
+ * attaches the mount to change, and not under the mutex. */
+static inline struct ext_node *
+ext_node_above(struct ext_node *en)
+{
+	return ext_ino(en) == EXT2_ROOT_INO ? NULL : ext_node_of(ext_vn(en)->v_parent);
 }
 
 /* As the library wants it. */

@@ -614,7 +614,7 @@ list_one(struct ext *e, struct vnode *dvp, struct dirbuf *db,
 int
 ext_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 {
-	struct ext_node *dir = ext_node_of(dvp), *up = dir;
+	struct ext_node *dir = ext_node_of(dvp), *up;
 	struct ext *e = ext_of(dvp);
 	struct dirent_node *de;
 	uint64_t seq = db->db_cookie;
@@ -628,8 +628,9 @@ ext_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 	r = ext_dir_load(e, dir);
 	if (r < 0)
 		return r;
-	if (dvp->v_parent && dvp->v_parent->v_mount == dvp->v_mount)
-		up = ext_node_of(dvp->v_parent);
+	up = ext_node_above(dir);
+	if (!up)
+		up = dir;
 	if (seq < COOKIE_DOT &&
 	    !dirbuf_add(db, ext_ino(dir), COOKIE_DOT, DT_DIR, ".", 1, NULL))
 		return 0;

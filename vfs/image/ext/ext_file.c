@@ -411,14 +411,14 @@ truncate_inline(struct ext *e, struct ext_node *en, uint64_t size)
 	AUTO_EXT(e);
 	r = ext_err(ext2fs_inode_size_set(e->e_fs, ext_i(en), (ext2_off64_t)size));
 	ext_touch(e, en, EXT_MTIME | EXT_CTIME);
-	return r;
+	return r < 0 ? r : ext_node_write(e, en);
 }
 
 int
 ext_truncate(struct ext *e, struct ext_node *en, uint64_t size)
 {
 	uint64_t old = ext_size(en), last;
-	int r = 0;
+	int e1, r = 0;
 
 	if (size > size_max(e, en))
 		return -EFBIG;
@@ -442,7 +442,8 @@ ext_truncate(struct ext *e, struct ext_node *en, uint64_t size)
 		r = ext_err(
 		    ext2fs_inode_size_set(e->e_fs, ext_i(en), (ext2_off64_t)size));
 	ext_touch(e, en, EXT_MTIME | EXT_CTIME);
-	return r;
+	e1 = ext_node_write(e, en);
+	return r < 0 ? r : e1;
 }
 
 int

@@ -209,6 +209,10 @@ io_read64(io_channel ch, unsigned long long block, int count, void *data)
 	size_t len;
 	int r;
 
+	if (e->e_pg) {
+		e->e_pg->pg_done++;
+		PROGRESS_TELL(e->e_pg, 0);
+	}
 	if (b) {
 		memcpy(data, b->b_data, e->e_bs);
 		return 0;

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vfs/progress.h"
+
 #define MAGIC        0xC03B3998u
 #define SB_BYTES     1024u
 #define HEADER_BYTES 12u
@@ -88,6 +90,8 @@ struct journal {
 	size_t j_nrv, j_caprv;
 	char *j_why;
 	size_t j_why_len;
+	struct progress
+	    j_pg; /* of all passes, once the first has shown how long the log is */
 };
 
 enum pass {
@@ -95,6 +99,7 @@ enum pass {
 	PASS_REVOKE,
 	PASS_VERIFY,
 	PASS_REPLAY,
+	PASSES,
 };
 
 static int __attribute__((format(printf, 3, 4)))
@@ -450,10 +455,13 @@ go_over(struct journal *j, enum pass pass)
 {
 	uint32_t seq = j->j_seq, at = j->j_start, seen = 0, n;
 	uint32_t ring = j->j_len - j->j_first;
+	uint64_t before = j->j_pg.pg_done;
 	bool end = false;
 	int r = 0;
 
 	while (r == 0 && seen < ring && (pass == PASS_SCAN || later(j->j_end, seq))) {
+		j->j_pg.pg_done = before + seen;
+		PROGRESS_TELL(&j->j_pg, 0);
 		r = read_log(j, at, j->j_desc);
 		if (r < 0 || get32(j->j_desc) != MAGIC || get32(j->j_desc + 8) != seq)
 			break;
@@ -464,9 +472,12 @@ go_over(struct journal *j, enum pass pass)
 		at = advance(j, at, n + 1);
 		seen += n + 1;
 	}
-	if (pass == PASS_SCAN)
+	j->j_pg.pg_done = before + seen;
+	if (pass == PASS_SCAN) {
 		j->j_end = seq;
-	else if (r == 0 && later(j->j_end, seq))
+		j->j_pg.pg_total = PASSES * (uint64_t)seen;
+	}
+	if (pass != PASS_SCAN && r == 0 && later(j->j_end, seq))
 		r = fail(j, -EUCLEAN, "the journal is damaged");
 	return r;
 }
@@ -562,11 +573,14 @@ replay(struct journal *j)
 
 int
 ext_journal_replay(
-    ext2_filsys fs, struct device *d, bool *ret_errors, char *why, size_t why_len)
+    ext2_filsys fs, const struct fsmount *m, bool *ret_errors, char *why, size_t why_len)
 {
 	struct journal j = {
 	    .j_fs = fs,
-	    .j_dev = d,
+	    .j_dev = m->fm_dev,
+	    .j_pg = {.pg_what = "replaying the journal of",
+		.pg_name = m->fm_name,
+		.pg_unit = "blocks"},
 	    .j_ino = fs->super->s_journal_inum,
 	    .j_bs = fs->blocksize,
 	    .j_why = why,
@@ -582,6 +596,7 @@ ext_journal_replay(
 	j.j_desc = malloc(j.j_bs);
 	j.j_block = malloc(j.j_bs);
 	r = j.j_sb && j.j_desc && j.j_block ? replay(&j) : -ENOMEM;
+	PROGRESS_TELL(&j.j_pg, 1);
 	if (r == 0)
 		*ret_errors = get32(j.j_sb + SB_ERRNO) != 0;
 	if (r < 0 && !why[0])

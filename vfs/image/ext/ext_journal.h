@@ -12,10 +12,10 @@
 #include <ext2fs/ext2fs.h>
 #include <stddef.h>
 
-#include "vfs/image/device.h"
+#include "vfs/image/fstype.h"
 
 /*
- * Writes what is committed to its places, and marks the journal empty.  fs is open in any
+ * Writes what is committed to its places on m's device, and marks the journal empty.  fs is open in any
  * way and only asked where the journal lies; all it has read may be stale afterwards: it is
  * to be closed without being flushed and opened anew.  The needs_recovery flag is then the
  * caller's to clear.
@@ -25,6 +25,6 @@
  * do them), -EUCLEAN (the journal is damaged), -EIO, -ENOMEM.
  */
 int ext_journal_replay(
-    ext2_filsys fs, struct device *d, bool *ret_errors, char *why, size_t why_len);
+    ext2_filsys fs, const struct fsmount *m, bool *ret_errors, char *why, size_t why_len);
 
 #endif

@@ -276,6 +276,8 @@ static int
 open_fs(struct ext *e, struct fsmount *m)
 {
 	int flags = EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP;
+	struct progress pg = {
+	    .pg_what = "opening", .pg_name = m->fm_name, .pg_unit = "bitmaps"};
 	errcode_t err;
 
 	ext_io_next(e);
@@ -295,7 +297,12 @@ open_fs(struct ext *e, struct fsmount *m)
 	if (m->fm_rdonly)
 		return 0;
 	e->e_fs->flags |= EXT2_FLAG_MASTER_SB_ONLY;
+	/* Those of a large one are a long way apart. */
+	pg.pg_total = 2 * (uint64_t)e->e_fs->group_desc_count;
+	e->e_pg = &pg;
 	err = ext2fs_read_bitmaps(e->e_fs);
+	e->e_pg = NULL;
+	PROGRESS_TELL(&pg, 1);
 	if (err) {
 		m->fm_rdonly = true;
 		snprintf(m->fm_why, sizeof(m->fm_why), BITMAPS_DAMAGED);

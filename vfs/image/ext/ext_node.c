@@ -2,9 +2,9 @@
  * Nodes and inodes: found, made, written, freed.
  *
  * A node has its inode's fields (en_i), the same as on the device: each change is written by
- * ext_node_write() before the operation ends.  Attributes that are kept in the inode behind
+ * ext_node_write() before the mutex is let go.  Attributes that are kept in the inode behind
  * those fields are the library's (ext_xattr.c), which reads and writes inodes by itself; then
- * the node's are read again (ext_node_reload).
+ * the node's are read again (ext_node_reload), and what was not written would be lost.
  *
  * A file without a name is on the mount's list of orphans until its last user has gone, or
  * the image is unmounted; then its blocks and its number are given back.
@@ -150,11 +150,17 @@ int
 ext_node_reload(struct ext *e, struct ext_node *en)
 {
 	struct ext_node tmp;
+	const unsigned char *from = (const unsigned char *)&tmp.en_i;
+	unsigned char *to = (unsigned char *)&en->en_i;
 	int r = take_inode(e, &tmp, ext_ino(en));
 
 	if (r < 0)
 		return r;
-	en->en_i = tmp.en_i;
+	/* Only what has changed: others read the size and the flags under l alone, and those
+	 * change with the contents. */
+	for (size_t k = 0; k < sizeof(tmp.en_i); k++)
+		if (to[k] != from[k])
+			to[k] = from[k];
 	en->en_noxattr = tmp.en_noxattr;
 	return 0;
 }

@@ -51,7 +51,7 @@ ext_recover(struct ext *e, struct fsmount *m)
 	ext_io_next(NULL);
 	if (err)
 		return 0; /* whoever opens it to use it says so */
-	r = ext_journal_replay(fs, m->fm_dev, &errors, why, sizeof(why));
+	r = ext_journal_replay(fs, m, &errors, why, sizeof(why));
 	ext2fs_free(fs);
 	if (r == 0)
 		r = clear_flag(m->fm_dev, errors);
@@ -222,13 +222,23 @@ check_all(struct ext *e, const struct orphans *o)
 }
 
 static int
-settle_all(struct ext *e, const struct orphans *o)
+settle_all(struct ext *e, const struct orphans *o, const char *name)
 {
+	struct progress pg = {
+	    .pg_what = "freeing deleted files of",
+	    .pg_name = name,
+	    .pg_unit = "files",
+	    .pg_total = o->o_n,
+	};
 	struct ext2_super_block *sb = e->e_fs->super;
 	int r = ext_will_change(e);
 
-	for (uint32_t k = 0; r == 0 && k < o->o_n; k++)
+	for (uint32_t k = 0; r == 0 && k < o->o_n; k++) {
+		pg.pg_done = k;
+		PROGRESS_TELL(&pg, 0);
 		r = settle(e, o->o_inos[k]);
+	}
+	PROGRESS_TELL(&pg, 1);
 	if (r == 0)
 		r = orphan_file(e, NULL, true);
 	if (r < 0) {
@@ -259,7 +269,7 @@ ext_orphans(struct ext *e, struct fsmount *m)
 	if (r == 0)
 		r = check_all(e, &o);
 	if (r == 0)
-		r = settle_all(e, &o);
+		r = settle_all(e, &o, m->fm_name);
 	ext2fs_free_inode_bitmap(o.o_seen);
 	free(o.o_inos);
 	if (r < 0 && r != -ENOMEM) {

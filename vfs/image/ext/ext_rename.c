@@ -28,12 +28,18 @@ is_dir(struct ext_node *en)
 static bool
 is_above(struct ext_node *a, struct ext_node *b)
 {
-	struct vnode *vp = ext_vn(b);
-
-	for (; vp && vp->v_mount == ext_vn(a)->v_mount; vp = vp->v_parent)
-		if (vp == ext_vn(a))
+	for (; b; b = ext_node_above(b))
+		if (b == a)
 			return true;
 	return false;
+}
+
+/* Is anything attached at or below it?  Under the mutex: the wrapper's answer is from before
+ * (imgnode_move). */
+static bool
+is_busy(struct ext_node *en)
+{
+	return en && atomic_load(&ext_vn(en)->v_nattach) > 0;
 }
 
 static int
@@ -86,6 +92,8 @@ check(struct move *mv)
 		if (!is_dir(f) && is_dir(t))
 			return -EISDIR;
 	}
+	if (t != f && (is_busy(f) || (exchange && is_busy(t))))
+		return -EBUSY;
 	return 0;
 }
 
@@ -104,27 +112,22 @@ check_room(struct move *mv)
 		r = ext_may_link(e, mv->mv_fdir);
 	if (r == 0 && is_dir(t) && !exchange) {
 		r = ext_dir_load(e, t);
-		if (r == 0 &&
-		    (!ext_dir_empty(e, t) || atomic_load(&ext_vn(t)->v_nattach) > 0))
+		if (r == 0 && (!ext_dir_empty(e, t) || is_busy(t)))
 			r = -ENOTEMPTY;
 	}
 	/* A block that an entry needs is asked for with it, and that comes first. */
 	return r < 0 ? r : ext_will_change(e);
 }
 
-/* A directory that has moved: its entry for the one above, and the pointer. */
+/* A directory whose entries have changed: what it is in, and its entry for that.  It is found
+ * in dir from now on, whatever fails yet. */
 static int
 reparent(struct move *mv, struct ext_node *en, struct ext_node *dir)
 {
-	int r;
-
-	if (!is_dir(en) || ext_vn(en)->v_parent == ext_vn(dir))
+	if (!is_dir(en) || ext_node_above(en) == dir)
 		return 0;
-	r = ext_dir_set_dotdot(mv->mv_ext, en, ext_ino(dir));
-	/* That nothing is attached below has been asked; should that have changed meanwhile,
-	 * only the attachment is where it was. */
-	(void)imgnode_move(ext_vn(en), ext_vn(dir));
-	return r;
+	imgnode_move(ext_vn(en), ext_vn(dir));
+	return ext_dir_set_dotdot(mv->mv_ext, en, ext_ino(dir));
 }
 
 /* Times and counts of both directories and of what has moved. */
@@ -150,7 +153,9 @@ exchange(struct move *mv)
 {
 	struct ext *e = mv->mv_ext;
 	struct ext_node *f = mv->mv_f, *t = mv->mv_t;
-	int r = ext_dir_set(
+	int e1, r;
+
+	r = ext_dir_set(
 	    e, mv->mv_tdir, mv->mv_tname, ext_ino(f), (enum vtype)ext_vn(f)->v_type);
 
 	if (r == 0)
@@ -166,8 +171,9 @@ exchange(struct move *mv)
 		ext_link_add(e, mv->mv_fdir, 1);
 	}
 	r = reparent(mv, f, mv->mv_tdir);
+	e1 = reparent(mv, t, mv->mv_fdir);
 	if (r == 0)
-		r = reparent(mv, t, mv->mv_fdir);
+		r = e1;
 	ext_touch(e, t, EXT_CTIME);
 	if (r == 0)
 		r = ext_node_write(e, t);
@@ -218,7 +224,7 @@ move(struct move *mv, struct ext_node *white)
 	struct ext *e = mv->mv_ext;
 	struct ext_node *f = mv->mv_f, *t = mv->mv_t;
 	enum vtype type = (enum vtype)ext_vn(f)->v_type;
-	int r;
+	int e1, r;
 
 	if (t)
 		r = ext_dir_set(e, mv->mv_tdir, mv->mv_tname, ext_ino(f), type);
@@ -229,17 +235,18 @@ move(struct move *mv, struct ext_node *white)
 	r = leave(mv, white);
 	if (r < 0)
 		return r;
+	r = reparent(mv, f, mv->mv_tdir);
 	if (t) {
 		if (is_dir(t))
 			ext_link_add(e, mv->mv_tdir, -1);
-		r = ext_drop_link(e, t);
+		e1 = ext_drop_link(e, t);
+		if (r == 0)
+			r = e1;
 	}
 	if (is_dir(f)) {
 		ext_link_add(e, mv->mv_fdir, -1);
 		ext_link_add(e, mv->mv_tdir, 1);
 	}
-	if (r == 0)
-		r = reparent(mv, f, mv->mv_tdir);
 	return r < 0 ? r : finish(mv);
 }
 

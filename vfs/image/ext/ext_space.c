@@ -116,7 +116,7 @@ punch(struct ext *e, struct ext_node *en, uint64_t off, uint64_t end)
 	r = room_for_hole(e, en, first, last - 1);
 	if (r == 0)
 		r = ext_punch(e, en, first, last - 1);
-	return r;
+	return r < 0 ? r : ext_node_write(e, en);
 }
 
 static int
@@ -157,6 +157,8 @@ change(struct ext *e, struct ext_node *en, int mode, uint64_t off, uint64_t len,
 		if (r == 0)
 			r = ext_err(
 			    ext2fs_inode_size_set(e->e_fs, ext_i(en), (ext2_off64_t)end));
+		if (r == 0)
+			r = ext_node_write(e, en);
 	}
 	return r;
 }
