@@ -5,7 +5,7 @@
 # without a trace.
 #
 # RF_PACKAGES: a directory with packages that are built already (./dev package).
-LIMIT=240
+LIMIT=600
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$RUMPFUSE")
 top=$(realpath "$HERE/../..")
