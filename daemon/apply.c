@@ -297,9 +297,9 @@ apply_key_first(struct space *sp, const struct conf_etfs *ce, uint64_t *wait_ns)
 {
 	if (apply_key(sp->sp_etfs, ce) < 0)
 		return EXIT_OBJECT;
-	if (ce->ce_missing != CM_WAIT || sp->sp_how.sh_check)
-		return 0;
-	return waiting_for(sp->sp_etfs, ce, wait_ns) ? 0 : EXIT_RUN;
+	if (ce->ce_missing == CM_WAIT && !sp->sp_how.sh_check)
+		waiting_for(sp->sp_etfs, ce, wait_ns);
+	return 0;
 }
 
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */

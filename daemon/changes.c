@@ -190,6 +190,12 @@ change_access(struct session *s, bool rdonly)
 		log_msg(LOG_ERR, "the configuration has access = ro");
 		return -EROFS;
 	}
+	if (!rdonly && s->s_space.sp_how.sh_rdonly) {
+		log_msg(LOG_ERR,
+		    "it was mounted read-only, and its keys and images were opened "
+		    "so: unmount it, and mount it anew");
+		return -EROFS;
+	}
 	space_set_rdonly(&s->s_space, rdonly);
 	atomic_store(&s->s_rdonly, rdonly);
 	log_msg(LOG_NOTICE, "%s is %s now", s->s_mountpoint,

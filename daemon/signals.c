@@ -100,6 +100,16 @@ sleep_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
+static long
+ms_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (long)(now.tv_sec - then->tv_sec) * 1000 +
+	       (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
 static uint64_t
 writes(struct session *s)
 {
@@ -202,6 +212,7 @@ static void
 stop(struct session *s)
 {
 	int r = -EBUSY, waited = 0;
+	struct timespec since;
 
 	atomic_store(&s->s_stopping, true);
 	service_stopping();
@@ -217,8 +228,8 @@ stop(struct session *s)
 		sleep_ms(KICK_EVERY_MS);
 		waited += KICK_EVERY_MS;
 	}
-	for (waited = 0; !atomic_load(&s->s_ended); waited += KICK_EVERY_MS) {
-		if (waited >= STUCK_MS)
+	for (clock_gettime(CLOCK_MONOTONIC, &since); !atomic_load(&s->s_ended);) {
+		if (ms_since(&since) >= STUCK_MS)
 			give_up(s);
 		fuse_session_exit(s->s_se);
 		pthread_kill(s->s_main, SIGUSR2);
@@ -323,6 +334,8 @@ take_signals(void *arg)
 		if (sig < 0)
 			continue;
 		switch (sig) {
+		case -1: /* it was stopped and goes on */
+			break;
 		case SIGHUP:
 			hang_up(s);
 			break;

@@ -20,6 +20,9 @@ check "the helper is where mount(8) looks" mount -t overlay overlay \
 ln -s "$RUMPFUSE" /usr/sbin/rumpfuse
 ln -s rumpfuse /usr/sbin/mount.rumpfuse
 
+# Sockets of our own: who removes an empty /run/rumpfuse elsewhere would take a mount on it along.
+mount -t tmpfs tmpfs /run
+
 # fstab LINE…: the lines are the fstab.
 fstab()
 {
@@ -88,6 +91,7 @@ for type in rumpfuse fuse.rumpfuse; do
 	for where in "-t $type $D/a.conf $M" "-T $W/fstab $M" "$M"; do
 		# shellcheck disable=SC2086
 		status 0 "$type: remount,ro $where" mount -o remount,ro $where
+		same "$type: without a word" "$(cat "$W/.out")" ""
 		check "$type: it is shown" grep -q '^ro,' <<<"$(options)"
 		refuse "$type: and enforced" 'Read-only' touch "$M/new"
 		# shellcheck disable=SC2086
@@ -148,6 +152,7 @@ says "it is named" 'unknown mount option: colour=red'
 status 0 "-s: sloppy" $H "$D/a.conf" "$M" -s -o rw,colour=red
 status 32 "a second time" $H "$D/a.conf" "$M"
 says "a second time: why not" "$D/a.conf is already mounted on $M"
+says "a second time: who has" "by process $(rf_daemon_of "$M")\$"
 umounted "-s"
 status 0 "-v -n -t: verbose" $H "$D/a.conf" "$M" -v -n -t rumpfuse -o rw
 says "-v says what was done" "a.conf mounted on $M"
@@ -173,11 +178,19 @@ rm /usr/sbin/mount.fuse.rumpfuse
 # remount: what is refused.
 status 0 "to be remounted" mount -t rumpfuse -o ro "$D/ro.conf" "$M"
 status 32 "access = ro stays so" mount -o remount,rw -t rumpfuse "$D/ro.conf" "$M"
-says "access = ro: why" "cannot become writable: .*ro.conf says access = ro"
+says "access = ro: why" "cannot become writable: the configuration has access = ro"
+rm /run/rumpfuse/*
+status 32 "and without a socket" mount -o remount,rw -t rumpfuse "$D/ro.conf" "$M"
+says "and without a socket: why" "cannot become writable: .*ro.conf says access = ro"
 check "access = ro: is ro" grep -q '^ro,' <<<"$(options)"
 status 32 "another configuration" $H "$D/a.conf" "$M" -o remount,ro
 says "another configuration: which" "ro.conf is mounted there, not .*a.conf"
 umounted "remount"
+status 0 "mounted read-only" mount -t rumpfuse -o ro "$D/a.conf" "$M"
+status 32 "what was opened read-only stays so" mount -o remount,rw -t rumpfuse "$D/a.conf" "$M"
+says "what was opened read-only: why" "cannot become writable: it was mounted read-only"
+check "what was opened read-only: is ro" grep -q '^ro,' <<<"$(options)"
+umounted "read-only"
 status 32 "nothing to be remounted" $H "$D/a.conf" "$M" -o remount,ro
 says "nothing is there" 'nothing is mounted there'
 mount -t tmpfs tmpfs "$M"
@@ -201,8 +214,6 @@ with open(said, "w") as f:
 c.sendall(answer.encode())
 os.unlink(path)
 X2
-mkdir -p /run/rumpfuse
-mount -t tmpfs tmpfs /run/rumpfuse
 # ask ANSWER STATUS WHAT COMMAND…
 ask()
 {
@@ -211,18 +222,17 @@ ask()
 	rm -f "$W/said" "/run/rumpfuse/$DEV"
 	python3 "$W/answer.py" "/run/rumpfuse/$DEV" "$answer" "$W/said" &
 	p=$!
-	while [ ! -e "$W/said" ]; do sleep 0.02; done
+	while [ ! -e "$W/said" ] && kill -0 $p; do sleep 0.02; done
 	status "$want" "$what" "$@"
 	kill $p 2>/dev/null
 	wait $p 2>/dev/null
 }
-rm -f /run/rumpfuse/*
 status 0 "to be asked" mount -t rumpfuse "$D/a.conf" "$M"
 DEV=$(awk -v m="$M" '$5 == m { print $3 }' /proc/self/mountinfo)
 ask '{"ok": true, "result": {}}
 ' 0 "the daemon agrees" mount -o remount,ro "$M"
 same "what it was asked" "$(jq -r '.op, .access' "$W/said" | tr '\n' ' ')" "remount ro "
-same "nothing more to say" "$(cat "$W/.out")" ""
+same "and nothing more is said" "$(cat "$W/.out")" ""
 ask '{"progress": {"what": "images"}}
 {"ok": false, "error": {"code": "EROFS", "text": "the image at /p1 is damaged"}}
 ' 4 "the daemon refuses rw" mount -o remount,rw "$M"
@@ -236,10 +246,9 @@ ask '{"ok": false, "error": {"code": "EBUSY", "text": "an image is in use"}}
 check "and it is rw again" grep -q '^rw,' <<<"$(options)"
 ask 'nonsense
 ' 4 "an answer that is none" mount -o remount,ro "$M"
-ask "{\"ok\": true, \"result\": {\"pid\": 4711}}
-" 4 "a double start" "$RUMPFUSE" "$D/a.conf" "$M"
-says "names the process" 'already mounted on .*, by process 4711'
-umount /run/rumpfuse
+rm -f /run/rumpfuse/*
+status 0 "no socket" mount -o remount,ro "$M"
+says "no socket is said" 'the daemon has no control socket'
 umounted "the socket"
 
 # mount.fuse3's own: drop_privileges and setuid=, and the old form of a source.
