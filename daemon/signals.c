@@ -334,8 +334,6 @@ take_signals(void *arg)
 		if (sig < 0)
 			continue;
 		switch (sig) {
-		case -1: /* it was stopped and goes on */
-			break;
 		case SIGHUP:
 			hang_up(s);
 			break;
