@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/service.h"
 #include "daemon/session.h"
 
 /* conf_diag()'s name for where they come from, and list's. */
@@ -171,15 +172,22 @@ change_remove(struct session *s, const char *path)
 int
 change_reload(struct session *s, struct reload_result *ret)
 {
+	struct reload_result rr = {0};
 	bool ok;
 
 	if (!s->s_opt->o_config) {
 		log_msg(LOG_WARNING, "there is no configuration file to reload");
 		return -ENOENT;
 	}
-	ok = reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live, ret);
+	service_reloading();
+	ok = reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live, &rr);
+	service_ready();
 	/* Also after a failure: it may have lost something. */
 	catalog_publish(&s->s_catalog, &s->s_space, s->s_conf);
+	if (ok && ret)
+		*ret = rr;
+	else
+		reload_result_done(&rr);
 	return ok ? 0 : -EINVAL;
 }
 

@@ -27,6 +27,7 @@
 
 #define RUNDIR "rumpfuse"
 /* Connections: at most, and what part of the descriptors that there may be. */
+#define AT_ONCE         16 /* are let in before the others have their turn */
 #define CONNS_MAX       512u
 #define CONNS_MIN       4u
 #define CONNS_SHARE     8u
@@ -246,7 +247,8 @@ may_enter(int fd)
 	       (uc.uid == 0 || uc.uid == geteuid());
 }
 
-static void
+/* False: nobody waits, or there is no room. */
+static bool
 let_in(struct control *ct)
 {
 	struct conn *cn;
@@ -257,7 +259,7 @@ let_in(struct control *ct)
 		if ((errno == EMFILE || errno == ENFILE || errno == ENOMEM) &&
 		    !make_room(ct))
 			ct->ct_full_ns = control_now_ns();
-		return;
+		return false;
 	}
 	cn = may_enter(fd) && (ct->ct_nconns < ct->ct_max || make_room(ct))
 	         ? conn_new(fd, ++ct->ct_last_id)
@@ -266,6 +268,7 @@ let_in(struct control *ct)
 		ct->ct_conns[ct->ct_nconns++] = cn;
 	else
 		close(fd);
+	return true;
 }
 
 static struct task *
@@ -429,8 +432,8 @@ serve(void *arg)
 		if (news)
 			pass_on(ct, conn, news);
 		answer_done(ct, done);
-		if (pfd[0].revents & POLLIN)
-			let_in(ct);
+		for (int i = 0; pfd[0].revents & POLLIN && i < AT_ONCE && let_in(ct); i++)
+			;
 	}
 	free(pfd);
 	return NULL;

@@ -7,32 +7,34 @@
 #include <string.h>
 
 /* What may stand outside strings: the parser would take comments and assignments, too. */
-#define OUTSIDE "{}[],:+-.0123456789eEtrufalsn \t\r"
+#define SPACE   " \t\r"
+#define OUTSIDE "{}[],:+-.0123456789eEtrufalsn" SPACE
 
-/* False: not for the parser. */
+/* False: not for the parser.  What comes after the object the parser would pass over. */
 static bool
 is_flat(const char *line, size_t len, const char **ret_why)
 {
 	unsigned depth = 0;
-	bool text = false;
+	bool text = false, ended = false;
 
+	*ret_why = "a request is one JSON object to a line";
 	for (size_t i = 0; i < len; i++) {
 		char c = line[i];
 
 		if (text) {
 			i += c == '\\';
 			text = c != '"';
-		} else if (c == '"') {
-			text = true;
-		} else if (c == '\0' || !strchr(OUTSIDE, c)) {
-			*ret_why = "a request is one JSON object to a line";
+			continue;
+		}
+		if (c == '\0' || !strchr(OUTSIDE "\"", c) || (ended && !strchr(SPACE, c)))
 			return false;
-		} else if ((c == '{' || c == '[') && ++depth > CONTROL_DEPTH) {
+		text = c == '"';
+		if ((c == '{' || c == '[') && ++depth > CONTROL_DEPTH) {
 			*ret_why = "nested too deep";
 			return false;
-		} else if ((c == '}' || c == ']') && depth > 0) {
-			depth--;
 		}
+		if (c == '}' || c == ']')
+			ended = depth == 0 || --depth == 0;
 	}
 	return true;
 }
@@ -53,7 +55,14 @@ take_id(struct request *rq, const char **ret_why)
 		*ret_why = "id: neither a number nor a string";
 		return false;
 	}
-	rq->rq_id = json_to_string(id, FALSE);
+	if (type == G_TYPE_STRING) {
+		struct jw w = {.jw_s = g_string_new(NULL)};
+
+		jw_text(&w, NULL, json_node_get_string(id));
+		rq->rq_id = g_string_free(w.jw_s, FALSE);
+	} else {
+		rq->rq_id = json_to_string(id, FALSE);
+	}
 	return true;
 }
 
@@ -144,8 +153,10 @@ put_text(GString *s, const char *text, size_t len)
 		gunichar u = g_utf8_get_char_validated(text, (gssize)len);
 		size_t n = 1;
 
-		if (u == (gunichar)-1 || u == (gunichar)-2 || u == 0) {
-			g_string_append(s, u ? "\xef\xbf\xbd" : "\\u0000");
+		if (*text == '\0') {
+			g_string_append(s, "\\u0000");
+		} else if (u == (gunichar)-1 || u == (gunichar)-2) {
+			g_string_append(s, "\xef\xbf\xbd");
 		} else {
 			n = (size_t)(g_utf8_next_char(text) - text);
 			put_char(s, text, n);

@@ -304,7 +304,7 @@ end(struct fe_thread *th)
 	th->th_now = NULL;
 	set(&th->th_since_ns, 0);
 	if (atomic_load_explicit(&th->th_watched, memory_order_relaxed) &&
-	    atomic_exchange(&th->th_watched, false))
+	    atomic_exchange(&th->th_watched, false) && th->th_fe->fe_woken)
 		th->th_fe->fe_woken(th->th_fe->fe_woken_arg);
 }
 

@@ -23,7 +23,6 @@
 #include "daemon/mount_failure.h"
 #include "daemon/options.h"
 #include "daemon/service.h"
-#include "daemon/waiting.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -392,9 +391,6 @@ run(struct session *s)
 	tell_devices(s->s_conf, o);
 	code = space_new(
 	    &s->s_space, s->s_conf, &(struct space_how){.sh_rdonly = o->o_rdonly});
-	/* Told to end while it waited: nobody who sees the exit code waits for more. */
-	if (code == EXIT_RUN && o->o_foreground && waiting_ended())
-		return EXIT_OK;
 	if (code)
 		return code;
 	notify_init(&s->s_notify, &s->s_space.sp_vfs);

@@ -8,7 +8,6 @@
 #ifndef RF_DAEMON_WAITING_H
 #define RF_DAEMON_WAITING_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "conf/conf.h"
@@ -17,10 +16,8 @@
 #define WAITING_EVERY_S 5
 
 /* Waits for the host object of the registered key ce; *left_ns is what is left of the time.
- * False: a signal that ends the daemon has come meanwhile (signals are blocked). */
-bool waiting_for(struct etfs *e, const struct conf_etfs *ce, uint64_t *left_ns);
-/* Has one come? */
-bool waiting_ended(void);
+ * Nothing is mounted as yet, so a signal ends the process. */
+void waiting_for(struct etfs *e, const struct conf_etfs *ce, uint64_t *left_ns);
 
 /* eo_late: logs that a host object has come. */
 void waiting_late(void *arg, const char *key, const char *host, const char *why);

@@ -41,6 +41,7 @@ TEST(mounts)
 {
 	g_autoptr(GPtrArray) m = mounts_parse(table);
 	const struct mnt *at;
+	size_t n;
 
 	CHECK_EQ(m->len, 8);
 	at = mounts_at(m, "/mnt/lab");
@@ -58,6 +59,10 @@ TEST(mounts)
 	REQUIRE(at);
 	CHECK(at->m_uid == 7);
 	CHECK(!mounts_at(m, "/mnt") && !mounts_at(m, "/mnt/no") && !mounts_at(m, ""));
+	at = mounts_from(m, "/etc/lab.conf", &n);
+	CHECK(n == 1 && at && at->m_minor == 52);
+	/* Somebody else's may be called so. */
+	CHECK(mounts_from(m, "high", &n) == NULL && n == 0);
 	CHECK_EQ(mounts_over(m, "/mnt/lab/x/y")->m_minor, 52);
 	CHECK_EQ(mounts_over(m, "/mnt/lab/in/y")->m_minor, 53);
 	CHECK_EQ(mounts_over(m, "/mnt/labor")->m_minor, 1);

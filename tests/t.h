@@ -51,6 +51,17 @@ static const char *t_skipped;
 		}                                                                   \
 	} while (0)
 
+/* Two texts that must agree; prints both. */
+#define CHECK_STR(a, b)                                                            \
+	do {                                                                       \
+		const char *a_ = (a), *b_ = (b);                                   \
+		if (strcmp(a_, b_) != 0) {                                         \
+			printf("%s:%d: %s is \"%s\", expected \"%s\"\n", __FILE__, \
+			    __LINE__, #a, a_, b_);                                 \
+			t_bad++;                                                   \
+		}                                                                  \
+	} while (0)
+
 /* Like CHECK, but the case cannot go on without it. */
 #define REQUIRE(cond)                                                                \
 	do {                                                                         \

@@ -61,8 +61,7 @@ gen_drop_in(const struct place *pl, const char *dir)
 	g_autoptr(GHashTable) seen =
 	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GError) err = NULL;
-	GString *out =
-	    g_string_new("# By rumpfuse-generator(8), from what is named in\n# ");
+	GString *out = g_string_new("# By rumpfuse-generator, from what is named in\n# ");
 	g_autofree char *said = g_strescape(pl->pl_config, NULL);
 
 	g_string_append_printf(out, "%s\n\n[Unit]\n", said);

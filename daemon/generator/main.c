@@ -1,5 +1,5 @@
 /*
- * rumpfuse-generator(8): called by systemd with three directories (systemd.generator(7)), of
+ * rumpfuse-generator: called by systemd with three directories (systemd.generator(7)), of
  * which the first takes the drop-ins.
  *
  * $SYSTEMD_SCOPE says whose manager calls; without it the directory of the program does.
@@ -11,14 +11,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "daemon/generator/generator.h"
 
-/* There may be nobody but the kernel to keep what is said. */
-static int kmsg_fd = -1;
+/* The kernel's log, for at boot there is nobody else to keep what is said; in a container, which
+ * has none, the journal's, once that runs; or stderr. */
+static int log_fd = -1;
+
+static void
+log_open(void)
+{
+	const struct sockaddr_un journal = {
+	    .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/dev-log"};
+
+	log_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (log_fd >= 0)
+		return;
+	log_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (log_fd >= 0 && connect(log_fd, (const void *)&journal, sizeof(journal)) < 0) {
+		close(log_fd);
+		log_fd = -1;
+	}
+}
+
+/* By a manager, and not by hand. */
+static bool
+is_called_by_systemd(void)
+{
+	const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+	return pid && atoi(pid) == (int)getpid();
+}
 
 void
 gen_log(int prio, const char *fmt, ...)
@@ -31,7 +59,7 @@ gen_log(int prio, const char *fmt, ...)
 	va_end(ap);
 	line = g_strdup_printf(
 	    "<%d>rumpfuse-generator[%d]: %s\n", LOG_DAEMON | prio, (int)getpid(), text);
-	if (kmsg_fd < 0 || write(kmsg_fd, line, strlen(line)) < 0)
+	if (log_fd < 0 || write(log_fd, line, strlen(line)) < 0)
 		fprintf(stderr, "rumpfuse-generator: %s\n", text);
 }
 
@@ -117,8 +145,8 @@ main(int argc, char **argv)
 		dir = g_strdup("/etc/rumpfuse");
 	else if (home && home[0] == '/')
 		dir = g_strconcat(home, "/.config/rumpfuse", NULL);
-	if (!user && getppid() == 1)
-		kmsg_fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (!user && is_called_by_systemd())
+		log_open();
 	if (dir)
 		add_services(&pn, dir);
 	if (!user)

@@ -90,6 +90,8 @@ check "in memory all goes on" timeout 5 mkdir "$W/fast/mem/new"
 kill -CONT "${RF_PID[$W/slow]}"
 # shellcheck disable=SC2086
 wait $pids
+sleep 0.3
+check "who was stopped goes on" test -e "$W/slow/k/f1"
 rf_umount "$W/fast"
 rf_umount "$W/slow"
 
@@ -217,7 +219,7 @@ sleep 0.5
 begin=$(now)
 kill -TERM $daemon
 wait $daemon
-same "told to end while it waits" $? 0
+same "told to end while it waits: as the signal has it" $? 143
 at_most "seconds until it has" "$(since "$begin")" 1.5
 
 # The size of files is limited for those who write them, not for who started the daemon.

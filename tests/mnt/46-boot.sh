@@ -1,5 +1,4 @@
 #!/bin/bash
-# first
 # In a booted system: units, fstab, the generator, a user's manager, the shutdown.
 #
 # The system is an overlay on the machine's own root with systemd as process 1 of a container;
@@ -29,6 +28,12 @@ R=$B/m
 mknod -m 666 "$B/fuse" c 10 229 || lacks "device nodes cannot be made"
 DESTDIR=$R meson install --no-rebuild -C "$(dirname "$RUMPFUSE")" >"$W/install.log" 2>&1 ||
     { fail "it can be installed"; tail "$W/install.log"; done_testing; }
+
+unit=$(find "$R/lib/systemd/system" "$R/usr/local/lib/systemd" -name 'rumpfuse@.service' 2>/dev/null |
+    head -n 1)
+score=$(systemd-analyze security --offline=true "$unit" |
+    sed -n 's/.*exposure level[^:]*: \([0-9.]*\).*/\1/p')
+at_most "systemd-analyze security" "$score" 4.0
 
 # Nothing of the machine's own but its programs.
 rm -rf "$R"/etc/systemd/system/*.wants "$R"/etc/systemd/system/*.requires \
@@ -70,8 +75,7 @@ wanted()
 }
 enabled()
 {
-	wanted "rumpfuse@$1.service" "$(cd "$R" && ls -d lib/systemd/system/rumpfuse@.service |
-	    sed 's,^,/,')"
+	wanted "rumpfuse@$1.service" "${unit#"$R"}"
 }
 
 conf one "[etfs /f]" "host = /rf/h/file" "[dir /d]" "mode = 1777"

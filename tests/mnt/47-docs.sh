@@ -3,13 +3,13 @@
 # what is installed, and shows what it is said to show (docs.py); the pages name every option and
 # every key that there is, and no others; they are formatted without complaint, and what they
 # refer to is there.  Completion, as a shell asks for it.
-LIMIT=100
+LIMIT=240
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$RUMPFUSE")
 top=$(realpath "$HERE/../..")
 
 # Installed in copies that nobody else sees.
-for d in /usr/local /etc; do
+for d in /usr /etc; do
 	mkdir -p "$S/up$d" "$S/work$d"
 	mount -t overlay -o "lowerdir=$d,upperdir=$S/up$d,workdir=$S/work$d" overlay "$d" || exit 1
 done

@@ -184,12 +184,13 @@ def steps_of(block):
 
 # Of its own: mounts, places to write to, and no mount is to be left.
 PRELUDE = r"""
-for d in /home /mnt /srv; do mount -t tmpfs -o mode=755 tmpfs $d || exit 1; done
+for d in /home /mnt /srv /run; do mount -t tmpfs -o mode=755 tmpfs $d || exit 1; done
 mkdir -p /srv/.etc /srv/.work && mount -t overlay -o lowerdir=/etc,upperdir=/srv/.etc,workdir=/srv/.work \
     overlay /etc || exit 1
 mknod -m 666 /srv/.fuse c 10 229 && mount --bind /srv/.fuse /dev/fuse || exit 1
 mkdir -p /home/me && chown $OWNER /home/me /mnt /srv && cd /home/me || exit 1
-export HOME=/home/me
+export HOME=/home/me XDG_RUNTIME_DIR=/run/user/${OWNER#*:}
+mkdir -p $XDG_RUNTIME_DIR && chown $OWNER $XDG_RUNTIME_DIR && chmod 700 $XDG_RUNTIME_DIR || exit 1
 timeout -k 5 50 setpriv $AS bash "$1" >"$2" 2>&1 </dev/null
 rc=$?
 left=$(awk '{ for (i = 7; $i != "-"; i++) ; if ($(i + 1) ~ /^fuse\./) print $5 }' /proc/self/mountinfo)

@@ -1,0 +1,390 @@
+#!/bin/bash
+# The control socket: what can be asked, by whom, and that it answers whatever the mount and
+# its clients do.
+LIMIT=180
+. "$(dirname "$0")/lib.sh"
+M=$W/m
+B=$W/back
+H=$W/host
+N=$W/nobody
+U="setpriv --reuid=65534 --regid=65534 --clear-groups"
+MESSAGES=${RF_CONTROL_MESSAGES:-100000}
+[ $MEASURE = 1 ] || MESSAGES=$((MESSAGES / 20))
+# Sockets of this test alone.
+mount -t tmpfs -o mode=755 run /run || exit 1
+
+# sock DIR: its socket's name.
+sock()
+{
+	awk -v m="$1" '$5 == m { print "/run/rumpfuse/" $3 }' /proc/self/mountinfo | tail -n 1
+}
+
+client()
+{
+	timeout 100 /usr/bin/python3 "$W/control.py" "$@"
+}
+
+# ask LINE…: of the daemon at $SOCK; its answers, a line each, are in $W/answers.
+ask()
+{
+	client ask "$SOCK" "$@" >"$W/answers" 2>&1
+}
+
+# says WHAT FILTER WANTED LINE: what jq makes of the answer.
+says()
+{
+	ask "$4"
+	same "$1" "$(jq -c "$2" "$W/answers" 2>&1)" "$3" || head -c 2000 "$W/answers"
+}
+
+# answer WHAT FILTER WANTED: of the same answer.
+answer()
+{
+	same "$1" "$(jq -c "$2" "$W/answers" 2>&1)" "$3" || head -c 2000 "$W/answers"
+}
+
+# log_has WHAT TEXT: within 5 s.
+log_has()
+{
+	local i
+	for ((i = 0; i < 100 * ${RF_SLOW:-1}; i++)); do
+		grep -qE -- "$2" "${RF_LOG[$M]}" && break
+		sleep 0.05
+	done
+	check "$1" grep -E -- "$2" "${RF_LOG[$M]}"
+}
+
+# socket_gone: within 5 s.
+socket_gone()
+{
+	local i
+	for ((i = 0; i < 100 * ${RF_SLOW:-1}; i++)); do
+		[ -e "$SOCK" ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+
+cp "$HERE/control.py" "$W"
+mkdir "$M" "$B" "$H" "$H/sub" "$W/real" "$W/real/sub"
+echo text >"$H/f"
+echo text >"$W/real/sub/f"
+truncate -s 4M "$W/disk"
+truncate -s 1M "$W/ext.img"
+mke2fs -q -t ext2 "$W/ext.img" 2>/dev/null
+cat >"$W/conf" <<X
+[daemon]
+slow = 400ms
+[dir /tmp]
+[file /etc/motd]
+content = hello
+[etfs /d]
+host = host
+[whiteout /d/gone]
+[dir /d/laid]
+[etfs /disk]
+host = disk
+type = blk
+begin = 1M
+size = 1M
+access = ro
+[etfs /late]
+host = comes
+missing = hide
+hidden = yes
+[mount /img]
+host = ext.img
+X
+rf_mount "$W/conf" "$M" || done_testing
+SOCK=$(sock "$M")
+same "the socket" "$(stat -c '%F %a %u' "$SOCK")" "socket 600 0"
+same "its directory" "$(stat -c '%F %a %u' /run/rumpfuse)" "directory 755 0"
+
+# What there is.
+says "hello" '[.id,.ok,.result.protocol,.result.mountpoint,.result.config,.result.access,.result.pid]' \
+    "[\"x\",true,1,\"$M\",\"$W/conf\",\"rw\",${RF_PID[$M]}]" '{"id":"x","op":"hello"}'
+ask '{"op":"list"}'
+answer "list" '[.result.entries[]|[.path,.kind,.type,.access,.hidden,.missing]]' \
+    "$(jq -c . <<'X'
+[["/d","key","dir-subdirs","rw",false,false],
+ ["/d/gone","node","whiteout","rw",false,false],
+ ["/d/laid","node","dir","rw",false,false],
+ ["/disk","key","blk","ro",false,false],
+ ["/etc/motd","node","file","rw",false,false],
+ ["/img","image","ext","rw",false,false],
+ ["/late","key","auto","rw",true,true],
+ ["/tmp","node","dir","rw",false,false]]
+X
+)"
+answer "ranges" '[.result.entries[]|select(.kind!="node")|[.begin,.size]]' \
+    '[[0,null],[1048576,1048576],[0,1048576],[0,null]]'
+answer "where they come from" '[.result.entries[].origin]|unique|length' 8
+answer "on the host" '.result.entries[0].host' "\"$H\""
+echo >"$W/comes"
+check "what was missing comes" test -f "$M/late"
+says "and is listed as what it is" '[.result.entries[]|select(.path=="/late")|.type,.missing]' \
+    '["reg",false]' '{"op":"list"}'
+
+# explain PATH WANTED: covered_by, kind, type, host, exists.
+explain()
+{
+	says "explain $1" '[.result|.covered_by,.kind,.type,.host,.exists]' "$2" \
+	    "{\"op\":\"explain\",\"path\":\"$1\"}"
+}
+explain / '["/","memory","dir",null,true]'
+explain /etc '["/","memory","dir",null,true]'
+explain /etc//motd/ '["/etc/motd","node","file",null,true]'
+explain /none/x '["/","memory",null,null,false]'
+explain /tmp/x '["/tmp","memory",null,null,false]'
+mkdir "$M/tmp/x"
+explain /tmp/x '["/tmp","memory","dir",null,true]'
+explain /d "[\"/d\",\"key\",\"dir-subdirs\",\"$H\",true]"
+explain /d/a/b "[\"/d\",\"key\",null,\"$H/a/b\",null]"
+explain /d/gone '["/d/gone","whiteout","whiteout",null,false]'
+explain /d/laid '["/d/laid","node","dir",null,true]'
+echo 1 >"$M/d/laid/y"
+explain /d/laid/y '["/d/laid","memory","file",null,true]'
+explain /disk "[\"/disk\",\"key\",\"blk\",\"$W/disk\",true]"
+explain /disk/x '["/disk","key",null,null,false]'
+explain /img "[\"/img\",\"image\",\"ext\",\"$W/ext.img\",true]"
+explain /img/a '["/img","image",null,null,null]'
+says "explain: a range" '[.result|.begin,.size,.access,.section,.names_cached_ms]' \
+    '[1048576,1048576,"ro","[etfs /disk]",null]' '{"op":"explain","path":"/disk"}'
+says "explain: times" \
+    '[.result|.names_cached_ms,.attributes_cached_ms,.contents_cached,.passthrough]' \
+    '[1000,1000,"until changed",false]' '{"op":"explain","path":"/d/x"}'
+
+# Changes.
+says "add" '[.ok,.log[0].priority]' '[true,5]' "{\"op\":\"add\",\"key\":\"/new=$H/f,access=ro\"}"
+check "it is there" grep -q text "$M/new"
+says "its origin" '[.result.entries[]|select(.path=="/new")|.origin,.access]' '["added","ro"]' \
+    '{"op":"list"}'
+says "no key twice" .error.code '"EEXIST"' "{\"op\":\"add\",\"key\":\"/new=$H/f\"}"
+says "nor over a node" .error.code '"EEXIST"' "{\"op\":\"add\",\"key\":\"/tmp=$H\"}"
+says "a missing host object" '[.error.code,(.error.text|test("/nowhere"))]' '["ENOENT",true]' \
+    '{"op":"add","key":"/n=/nowhere"}'
+says "what the text has wrong" \
+    '[.error.code,(.error.text|test("\\[etfs /n\\] begin: .*expected"))]' '["EINVAL",true]' \
+    "{\"op\":\"add\",\"key\":\"/n=$H/f,begin=x\"}"
+check "nothing of it stays" test ! -e "$M/n"
+says "remove" .ok true '{"op":"remove","key":"/disk"}'
+check "it is gone" test ! -e "$M/disk"
+says "remove: none there" .error.code '"ENOENT"' '{"op":"remove","key":"/disk"}'
+says "remove: no path" .error.code '"EINVAL"' '{"op":"remove","key":"disk"}'
+says "reload" '[.ok,.result.added,.result.removed,.result.changed]' '[true,1,0,0]' '{"op":"reload"}'
+check "what the file declares comes back" test -e "$M/disk"
+check "what was added stays" grep -q text "$M/new"
+cp "$W/conf" "$W/conf.good"
+echo '[etfs /bad]' >>"$W/conf"
+says "a reload that fails" '[.error.code,(.error.text|length > 10),(.log|length > 1)]' \
+    '["EINVAL",true,true]' '{"op":"reload"}'
+cp "$W/conf.good" "$W/conf"
+says "remove what was added" .ok true '{"op":"remove","key":"/new/"}'
+says "and it stays away" '[.ok,.result.added]' '[true,0]' '{"op":"reload"}'
+check "it is not there" test ! -e "$M/new"
+
+# Read-only and back.
+exec 8>>"$M/d/open"
+says "remount ro" .ok true '{"op":"remount","access":"ro"}'
+says "hello says so" .result.access '"ro"' '{"op":"hello"}'
+refuse "in memory" 'Read-only' touch "$M/tmp/new"
+refuse "in a key" 'Read-only' touch "$M/d/new"
+refuse "in an image" 'Read-only' touch "$M/img/new"
+refuse "by who has it open" 'Read-only' sh -c 'cat conf >&8'
+says "a key that is added meanwhile" .ok true "{\"op\":\"add\",\"key\":\"/new=$H\"}"
+refuse "is so, too" 'Read-only' touch "$M/new/x"
+says "remount rw" .ok true '{"op":"remount","access":"rw"}'
+check "writable again" touch "$M/tmp/new" "$M/d/new" "$M/img/new" "$M/new/x"
+refuse "but what is declared otherwise" 'Read-only' sh -c "echo x >$M/disk"
+check "and by who has it open" sh -c 'head -c 2 conf >&8'
+exec 8>&-
+says "remove the key again" .ok true '{"op":"remove","key":"/new"}'
+
+# Counting.
+cat "$M/d/f" "$M/d/f" >"$W/.out"
+dd if=/dev/zero of="$M/d/w" bs=1000 count=7 status=none
+cat "$M/d/none" 2>/dev/null
+ask '{"op":"stats"}'
+answer "bytes of a key" \
+    '[.result.keys[]|select(.path=="/d")|(.operations>5),(.read_bytes>=5),.written_bytes]' '[true,true,7002]'
+answer "keys and images" '[.result.keys[].path]' '["/d","/disk","/img","/late"]'
+answer "operations are whole" '[.result.operations[]|select(.name=="write")|
+    .bytes,(.total_us>0),(.p50_us<=.p90_us and .p90_us<=.p99_us and .p99_us<=.p999_us
+    and .p999_us<=.max_us),(([.buckets[][1]]|add)<=.count),.errors]' '[7004,true,true,true,1]'
+answer "errors" '[.result.operations[].errors]|add>=3' true
+answer "the rest" '[.result|(.nodes>5),(.open_files|type),(.memory.inodes_used>3),
+    (.rss_bytes>1000000),(.host.known>2),.waiting,.waiting_limit_ms]' '[true,"number",true,true,true,[],400]'
+says "without buckets" '[.result.operations[]|has("buckets")]|any' false \
+    '{"op":"stats","buckets":false}'
+kill -USR1 "${RF_PID[$M]}"
+log_has "SIGUSR1 still logs them" 'requests: [0-9]+, errors: [0-9]+; .*write [0-9]+'
+
+# Lines.
+says "an op that is not known" '[.id,.ok,.error.code]' '[7,false,"ENOSYS"]' '{"id":7,"op":"dance"}'
+says "no op" .error.code '"EINVAL"' '{}'
+says "add without a key" '[.error.code,.error.text]' '["EINVAL","key: a string is missing"]' \
+    '{"op":"add","key":7}'
+says "explain without a path" .error.code '"EINVAL"' '{"op":"explain"}'
+says "explain: not absolute" .error.code '"EINVAL"' '{"op":"explain","path":"a/../b"}'
+says "remount to what?" .error.code '"EINVAL"' '{"op":"remount","access":"wr"}'
+says "members that are not known" .ok true '{"op":"hello","more":[1,{"a":[]}],"id":null}'
+for line in x '[]' '{"op":' '{} {}' '/* " */ {}' "{\"a\":$(printf '[%.0s' {1..40})"; do
+	ask "$line" '{"op":"hello"}'
+	same "not a request: $line" "$(sed -n 1p "$W/answers" | jq -c '[.id,.error.code]') $(sed 1d "$W/answers")" \
+	    '[null,"EPROTO"] closed'
+done
+says "a line of nearly 64 KiB" .ok true "$(printf '{"op":"hello","x":"%065000d"}' 0)"
+printf '{"id":1,"op":"hello"}\n{"id":2,"op":"remove","key":"/x"}\n{"id":3,"op":"stats"}\n{"id":4,"op":"hello"}\n' \
+    >"$W/many"
+same "many at once, in their order, and the end" \
+    "$(client pour "$SOCK" "$W/many" | jq -c '[.id,.ok]' | tr '\n' ' ')" \
+    '[1,true] [2,false] [3,true] [4,true] '
+head -c 70000 /dev/zero | tr '\0' x >"$W/long"
+same "too long, and no end of it" "$(client pour "$SOCK" "$W/long" | jq -c .error.code)" '"EPROTO"'
+
+# Others.
+refuse "nobody cannot even connect" 'Permission denied' \
+    $U /usr/bin/python3 "$W/control.py" ask "$SOCK" '{"op":"hello"}'
+chmod 666 "$SOCK"
+refuse "and where the mode lets him, he is not let in" 'closed|reset|Broken' \
+    $U /usr/bin/python3 "$W/control.py" ask "$SOCK" '{"op":"hello"}'
+chmod 600 "$SOCK"
+
+# Many, malformed, deaf.
+check "$MESSAGES malformed messages and 200 idle connections" \
+    client storm "$SOCK" "$MESSAGES" 200 "${RF_PID[$M]}"
+grep '^figure' "$W/.check"
+check "one who does not read" client deaf "$SOCK" "${RF_PID[$M]}"
+grep '^figure' "$W/.check"
+rf_umount "$M"
+check "after the unmount it is gone" test ! -e "$SOCK"
+
+# A host that does not answer: a directory of another daemon, which is stopped.
+printf '[etfs /hang]\nhost = back/r\n' >>"$W/conf"
+sed -i 's/^slow =.*/&\nattr-timeout = 60s/' "$W/conf"
+rf_mount none "$B" -k "/r=$W/real"
+rf_mount "$W/conf" "$M" || done_testing
+SOCK=$(sock "$M")
+same "two daemons, two sockets" "$(ls /run/rumpfuse | wc -l)" 2
+check "the host answers" grep -q text "$M/hang/sub/f"
+sleep 0.3 # until what was open has been released
+kill -STOP "${RF_PID[$B]}"
+timeout 60 cat "$M/hang/sub/other" >/dev/null 2>&1 &
+a=$!
+sleep 0.1
+timeout 60 ls "$M/hang/sub" >/dev/null 2>&1 &
+b=$!
+client drop "$SOCK" "{\"op\":\"add\",\"key\":\"/added=$B/r/sub\"}"
+at_most "milliseconds that a question waits while the host does not answer" \
+    "$(client pace "$SOCK" 2)" 100
+ask '{"op":"stats"}'
+answer "who waits, oldest first" '[.result.waiting[]|[.path,.host,(.age_ms>1000)]]' \
+    "[[\"/hang/sub/other\",\"$B/r/sub/other\",true],[\"/hang/sub\",\"$B/r/sub\",true]]"
+answer "for what" '[.result.waiting[].operation]' '["lookup","opendir"]'
+log_has "it is told" \
+    'lookup of /hang/sub/other \(.*/back/r/sub/other on the host\) has been waiting for [0-9.]+ s; process [0-9]+'
+same "once" "$(grep -c 'other.*has been waiting' "${RF_LOG[$M]}")" 1
+kill -CONT "${RF_PID[$B]}"
+wait $a $b
+check "the host is back" grep -q text "$B/r/sub/f"
+log_has "and that it came back" '/hang/sub/other .*has come back after [0-9.]+ s'
+log_has "what was asked by one who has gone is done" 'key /added: added'
+check "the key is there" grep -q text "$M/added/f"
+
+# The end, with the manager stuck.
+kill -STOP "${RF_PID[$B]}"
+client drop "$SOCK" "{\"op\":\"add\",\"key\":\"/more=$B/r/sub/f2\"}"
+sleep 0.3
+kill -TERM "${RF_PID[$M]}"
+check "SIGTERM takes the socket away, whatever the host does" socket_gone
+sleep 3
+kill -CONT "${RF_PID[$B]}"
+{ wait "${RF_PID[$M]}"; } 2>/dev/null
+unset "RF_PID[$M]"
+rf_umount "$B"
+
+# Killed.
+rf_mount none "$M" || done_testing
+SOCK=$(sock "$M")
+kill -9 "${RF_PID[$M]}"
+{ wait "${RF_PID[$M]}"; } 2>/dev/null
+unset "RF_PID[$M]"
+check "a killed one leaves it" test -S "$SOCK"
+umount -l "$M"
+rf_mount none "$M" || done_testing
+old=$SOCK
+SOCK=$(sock "$M")
+if [ "$SOCK" = "$old" ]; then
+	says "the next with the number replaces it" .ok true '{"op":"hello"}'
+else
+	skip "a stale socket: the kernel has given another number"
+	rm "$old"
+fi
+rf_umount "$M" term
+check "after SIGTERM it is gone" test ! -e "$SOCK"
+same "nothing is left" "$(ls /run/rumpfuse)" ""
+
+# A directory that is not ours.
+no_place()
+{
+	rf_mount none "$M" || return
+	check "$1: the mount works" touch "$M/x"
+	log_has "$1: it is said" 'no control socket: /run/rumpfuse: not a directory that is ours alone'
+	rf_umount "$M"
+}
+chmod 777 /run/rumpfuse
+no_place "a directory that others can write"
+chmod 755 /run/rumpfuse
+chown 65534 /run/rumpfuse
+no_place "another's directory"
+rmdir /run/rumpfuse
+mkdir "$W/elsewhere"
+ln -s "$W/elsewhere" /run/rumpfuse
+no_place "a link"
+same "nothing went there" "$(ls "$W/elsewhere")" ""
+rm /run/rumpfuse
+
+# Read-only from the start.
+rf_mount '[daemon]
+access = ro' "$M"
+SOCK=$(sock "$M")
+says "access = ro" .result.access '"ro"' '{"op":"hello"}'
+says "stays" .error.code '"EROFS"' '{"op":"remount","access":"rw"}'
+rf_umount "$M"
+
+# A user's own.
+mkdir "$N" "$N/m" "$N/run"
+chown -R 65534:65534 "$N"
+chmod 700 "$N/run"
+
+# nobody_serves RUNTIME_DIR
+nobody_serves()
+{
+	(cd "$N" && XDG_RUNTIME_DIR=$1 exec $U "$RUMPFUSE" -f none "$N/m") >"$W/daemon-nobody.log" 2>&1 &
+	RF_PID[$N/m]=$!
+	RF_LOG[$N/m]=$W/daemon-nobody.log
+	for ((i = 0; i < 500; i++)); do
+		rf_is_mounted "$N/m" && $U stat -f "$N/m" >/dev/null 2>&1 && return
+		sleep 0.02
+	done
+}
+if [ -u "$(command -v fusermount3)" ] && mknod -m 666 "$W/fuse" c 10 229 &&
+    mount --bind "$W/fuse" /dev/fuse && $U sh -c 'exec 3<>/dev/fuse' 2>/dev/null; then
+	nobody_serves "$N/run"
+	SOCK=$(sock "$N/m")
+	SOCK=$N/run/rumpfuse/${SOCK##*/}
+	same "a user's socket" "$(stat -c '%a %u' "$SOCK" "$N/run/rumpfuse" | tr '\n' ' ')" \
+	    "600 65534 700 65534 "
+	says "root may ask" .result.uid 65534 '{"op":"hello"}'
+	check "so may he" $U /usr/bin/python3 "$W/control.py" ask "$SOCK" '{"op":"hello"}'
+	rf_umount "$N/m" term
+	same "and nothing is left" "$(ls "$N/run/rumpfuse")" ""
+	nobody_serves ""
+	check "without XDG_RUNTIME_DIR it is said" \
+	    grep -q 'no control socket: XDG_RUNTIME_DIR is not set' "$W/daemon-nobody.log"
+	rf_umount "$N/m" term
+	umount /dev/fuse
+else
+	skip "an unprivileged daemon: no setuid fusermount3, or /dev/fuse cannot be used"
+fi
+done_testing
