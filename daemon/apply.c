@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "daemon/images.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/waiting.h"
-#include "vfs/namei.h"
 #include "vfs/progress.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
@@ -138,150 +136,21 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 
 /* Nodes. */
 
-/* What a [section] says, as the vnode layer wants it. */
-static void
-node_make(const struct conf_node *cn, struct vmake *mk)
-{
-	memset(mk, 0, sizeof(*mk));
-	mk->vm_mode = cn->cn_set_mode ? cn->cn_mode : cn->cn_kind == CK_DIR ? 0755 : 0644;
-	switch (cn->cn_kind) {
-	case CK_DIR:
-		mk->vm_type = VDIR;
-		break;
-	case CK_FILE:
-		mk->vm_type = VREG;
-		break;
-	case CK_SYMLINK:
-		mk->vm_type = VLNK;
-		mk->vm_mode = 0777;
-		mk->vm_target = cn->cn_target;
-		break;
-	case CK_NODE:
-		mk->vm_type = cn->cn_type == 'c'   ? VCHR
-		              : cn->cn_type == 'b' ? VBLK
-		              : cn->cn_type == 'p' ? VFIFO
-		                                   : VSOCK;
-		mk->vm_rdev = makedev(cn->cn_major, cn->cn_minor);
-		break;
-	case CK_WHITEOUT: /* Linux's form: a 0:0 character device */
-		mk->vm_type = VCHR;
-		mk->vm_mode = 0;
-		break;
-	}
-}
-
-/* Lays vp (NULL: a whiteout) over path.  Takes over the reference on vp. */
-static int
-lay_over(struct space *sp, const char *path, struct vnode *vp)
-{
-	struct attach *at = calloc(1, sizeof(*at));
-	char *laid = strdup(path);
-	char **list = reallocarray(sp->sp_laid, sp->sp_nlaid + 1, sizeof(*list));
-	int r = -ENOMEM;
-
-	if (list)
-		sp->sp_laid = list;
-	if (at && laid && list) {
-		at->at_kind = vp ? AT_MOUNT : AT_WHITEOUT;
-		at->at_vp = vp;
-		at->at_path = strdup(path);
-		r = at->at_path ? vfs_attach(&sp->sp_vfs, at) : -ENOMEM;
-	}
-	if (r < 0) {
-		if (at)
-			free(at->at_path);
-		free(at);
-		free(laid);
-		if (vp)
-			vn_unref(vp);
-		return r;
-	}
-	sp->sp_laid[sp->sp_nlaid++] = laid;
-	return 0;
-}
-
-/* The node itself: in its directory, or over it.  *ret_vp has a reference; NULL: a
- * whiteout that is not a node. */
-static int
-node_create(struct space *sp, const struct conf_node *cn, const struct cred *cr,
-    struct vnode **ret_vp)
-{
-	struct mount *mem = sp->sp_vfs.vfs_mem_root->v_mount;
-	AUTO_VNODE dvp = NULL;
-	struct vnode *vp = NULL;
-	struct vmake mk;
-	struct name n;
-	int r = namei_parent(&sp->sp_vfs, cn->cn_path, true, &dvp, &n);
-
-	if (r < 0)
-		return r;
-	node_make(cn, &mk);
-	if (dvp->v_mount == mem)
-		return vop_make(dvp, &n, &mk, cr, ret_vp);
-	if (cn->cn_kind != CK_WHITEOUT) {
-		r = rumpfs_node_new(mem, &mk, cr, &vp);
-		if (r < 0)
-			return r;
-		vn_ref(vp);
-	}
-	r = lay_over(sp, cn->cn_path, vp);
-	if (r < 0) {
-		if (vp)
-			vn_unref(vp);
-		return r;
-	}
-	*ret_vp = vp;
-	return 0;
-}
-
-/* Owner and permissions exactly as declared, whatever the directory's setgid bit did. */
-static int
-set_owner(struct vnode *vp, const struct conf_node *cn, const struct cred *cr)
-{
-	struct vattr_set vs = {
-	    .vs_valid = VS_UID | VS_GID,
-	    .vs_uid = cn->cn_set_uid ? cn->cn_uid : cr->cr_uid,
-	    .vs_gid = cn->cn_set_gid ? cn->cn_gid : cr->cr_gid,
-	};
-	struct vmake mk;
-	int r = vop_setattr(vp, NULL, &vs, cr);
-
-	if (r < 0 || vp->v_type == VLNK)
-		return r;
-	node_make(cn, &mk);
-	vs.vs_valid = VS_MODE;
-	vs.vs_mode = mk.vm_mode;
-	return vop_setattr(vp, NULL, &vs, cr);
-}
-
 /* 0 or an exit code. */
 static int
-apply_node(struct space *sp, const struct conf_node *cn, const struct cred *cr)
+apply_node(struct space *sp, const struct conf_node *cn)
 {
+	struct node_done nd;
 	AUTO_VNODE vp = NULL;
-	struct etfs_why why = {{0}};
-	size_t done;
-	int r = node_create(sp, cn, cr, &vp);
+	int code = node_make(sp, cn, &vp), r;
 
-	if (r == 0 && cn->cn_host_copy) {
-		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
-		if (r < 0) {
-			apply_complain(&cn->cn_where, LOG_ERR,
-			    why.ew_text[0] ? why.ew_text : strerror(-r));
-			return EXIT_OBJECT;
-		}
-	} else if (r == 0 && cn->cn_content) {
-		r = vop_write_whole(
-		    vp, NULL, cn->cn_content, cn->cn_content_len, 0, false, &done);
-	}
-	if (r == 0 && vp)
-		r = set_owner(vp, cn, cr);
+	if (code)
+		return code;
+	r = node_add(sp, cn, vp, &nd);
+	node_finish(sp, &nd);
 	if (r == 0)
 		return 0;
-	apply_complain(&cn->cn_where, LOG_ERR,
-	    r == -ENOTDIR  ? "a component of the path is not a directory"
-	    : r == -ENOSPC ? "no room in the in-memory tree ([rumpfs] size, inodes)"
-			   : strerror(-r));
+	apply_complain(&cn->cn_where, LOG_ERR, node_words(r));
 	return EXIT_CONFIG;
 }
 
@@ -304,7 +173,7 @@ apply_key_first(struct space *sp, const struct conf_etfs *ce, uint64_t *wait_ns)
 
 /* 0 or an exit code: EXIT_OBJECT if a host object was refused. */
 static int
-apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
+apply_all(struct space *sp, const struct conf *c)
 {
 	struct progress pg = {
 	    .pg_what = sp->sp_how.sh_check ? "checking" : "registering",
@@ -325,7 +194,7 @@ apply_all(struct space *sp, const struct conf *c, const struct cred *cr)
 			PROGRESS_TELL(&pg, 0);
 		}
 		if (items[i].ci_node)
-			code = apply_node(sp, items[i].ci_node, cr);
+			code = apply_node(sp, items[i].ci_node);
 		else if (items[i].ci_key)
 			code = apply_key_first(sp, items[i].ci_key, &wait_ns);
 		else
@@ -355,7 +224,6 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 	    .eo_no_watch = c->c_watch == CW_NO,
 	    .eo_late = waiting_late,
 	};
-	struct cred cr = {.cr_uid = ro.ro_uid, .cr_gid = ro.ro_gid};
 	struct vnode *root;
 	int r, code;
 
@@ -364,6 +232,7 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 	sp->sp_how.sh_rdonly = eo.eo_rdonly;
 	sp->sp_uid = ro.ro_uid;
 	sp->sp_gid = ro.ro_gid;
+	nodes_init(&sp->sp_nodes);
 	r = vfs_init(&sp->sp_vfs);
 	if (r < 0)
 		goto fail;
@@ -376,7 +245,7 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 		vfs_done(&sp->sp_vfs);
 		goto fail;
 	}
-	code = apply_all(sp, c, &cr);
+	code = apply_all(sp, c);
 	if (code) {
 		space_done(sp);
 		return code;
@@ -386,6 +255,7 @@ space_new(struct space *sp, const struct conf *c, const struct space_how *how)
 		atomic_fetch_or(&sp->sp_vfs.vfs_mem_root->v_mount->mnt_flags, MNT_RDONLY);
 	return 0;
 fail:
+	nodes_done(sp);
 	log_msg(LOG_ERR, "cannot set up the namespace: %s", strerror(-r));
 	return EXIT_RUN;
 }
@@ -399,6 +269,7 @@ space_set_rdonly(struct space *sp, bool rdonly)
 		atomic_fetch_or(&mem->mnt_flags, MNT_RDONLY);
 	else
 		atomic_fetch_and(&mem->mnt_flags, ~(unsigned)MNT_RDONLY);
+	sp->sp_how.sh_rdonly = rdonly; /* of what comes */
 	images_set_rdonly(sp, rdonly);
 	etfs_set_rdonly(sp->sp_etfs, rdonly);
 }
@@ -410,32 +281,12 @@ close_left(void *obj, void *arg)
 	vop_close(obj);
 }
 
-/* Nodes that are laid over something. */
-static void
-lift_nodes(struct space *sp)
-{
-	while (sp->sp_nlaid > 0) {
-		char *path = sp->sp_laid[--sp->sp_nlaid];
-		struct attach *at;
-
-		if (vfs_detach(&sp->sp_vfs, path, &at) == 0) {
-			if (at->at_vp)
-				vn_unref(at->at_vp);
-			free(at->at_path);
-			free(at);
-		}
-		free(path);
-	}
-	free(sp->sp_laid);
-	sp->sp_laid = NULL;
-}
-
 int
 space_done(struct space *sp)
 {
 	int r;
 
-	lift_nodes(sp);
+	nodes_done(sp);
 	r = images_end(sp);
 	/* Files that were open when the mount went away. */
 	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);

@@ -17,6 +17,7 @@
 
 #include "conf/conf.h"
 #include "daemon/images.h"
+#include "daemon/nodes.h"
 #include "etfs/etfs.h"
 #include "vfs/mount.h"
 
@@ -42,10 +43,9 @@ struct added {
 struct space {
 	struct vfs sp_vfs;
 	struct etfs *sp_etfs;
-	struct space_how sp_how; /* c */
-	uint32_t sp_uid, sp_gid; /* c: of the root, and of what has no other owner */
-	char **sp_laid; /* paths of the nodes that are laid over host directories */
-	size_t sp_nlaid;
+	struct space_how sp_how; /* c; sh_rdonly is the manager's */
+	uint32_t sp_uid, sp_gid; /* of the root, and of what has no other owner */
+	struct nodes sp_nodes;
 	struct images sp_images;
 	struct added sp_added; /* the manager's */
 };

@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/service.h"
 #include "daemon/session.h"
 
 /* conf_diag()'s name for where they come from, and list's. */
@@ -171,30 +172,42 @@ change_remove(struct session *s, const char *path)
 int
 change_reload(struct session *s, struct reload_result *ret)
 {
+	struct reload_result rr = {0};
 	bool ok;
 
 	if (!s->s_opt->o_config) {
 		log_msg(LOG_WARNING, "there is no configuration file to reload");
 		return -ENOENT;
 	}
-	ok = reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live, ret);
+	service_reloading();
+	ok = reload(&s->s_space, &s->s_conf, s->s_opt, s->s_fe.fe_live, &rr);
+	service_ready();
 	/* Also after a failure: it may have lost something. */
 	catalog_publish(&s->s_catalog, &s->s_space, s->s_conf);
+	if (ok && ret)
+		*ret = rr;
+	else
+		reload_result_done(&rr);
 	return ok ? 0 : -EINVAL;
 }
 
 int
 change_access(struct session *s, bool rdonly)
 {
+	struct etfs_why why = {{0}};
+
 	if (!rdonly && s->s_conf->c_rdonly) {
 		log_msg(LOG_ERR, "the configuration has access = ro");
 		return -EROFS;
 	}
-	if (!rdonly && s->s_space.sp_how.sh_rdonly) {
-		log_msg(LOG_ERR,
-		    "it was mounted read-only, and its keys and images were opened "
-		    "so: unmount it, and mount it anew");
-		return -EROFS;
+	if (!rdonly) {
+		int r = etfs_make_writable(s->s_space.sp_etfs, &why);
+
+		if (r < 0) {
+			log_msg(
+			    LOG_ERR, "%s", why.ew_text[0] ? why.ew_text : strerror(-r));
+			return r;
+		}
 	}
 	space_set_rdonly(&s->s_space, rdonly);
 	atomic_store(&s->s_rdonly, rdonly);

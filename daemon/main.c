@@ -43,7 +43,8 @@ main(int argc, char **argv)
 	case OPTIONS_RUN:
 		log_init(o.o_debug ? LOG_DEBUG : LOG_INFO);
 		progress_start(o.o_debug);
-		code = o.o_check     ? session_check(&o)
+		code = o.o_diff      ? session_diff(&o)
+		       : o.o_check   ? session_check(&o)
 		       : o.o_remount ? remount_run(&o)
 		                     : session_run(&o);
 		break;

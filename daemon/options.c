@@ -24,6 +24,7 @@
 
 enum {
 	OPT_CHECK = 256,
+	OPT_DIFF,
 	OPT_TYPES,
 	OPT_CLONE_FD,
 };
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"option", required_argument, NULL, 'o'},
     {"key", required_argument, NULL, 'k'},
     {"check", no_argument, NULL, OPT_CHECK},
+    {"diff", no_argument, NULL, OPT_DIFF},
     {"types", no_argument, NULL, OPT_TYPES},
     {"clone-fd", no_argument, NULL, OPT_CLONE_FD},
     {"help", no_argument, NULL, 'h'},
@@ -46,6 +48,7 @@ static const char usage_text[] =
     "usage: rumpfuse [options] CONFIG [MOUNTPOINT]\n"
     "       rumpfuse [options] -k KEY=HOST[,name=value...] ... [CONFIG|none] MOUNTPOINT\n"
     "       rumpfuse --check CONFIG\n"
+    "       rumpfuse --check --diff OLD NEW\n"
     "\n"
     "Mounts what CONFIG declares; \"none\" is an empty in-memory tree.\n"
     "\n"
@@ -57,6 +60,7 @@ static const char usage_text[] =
     "  -s, --single              serve with one thread\n"
     "      --clone-fd            one device descriptor for each thread\n"
     "      --check               validate CONFIG and print the table of keys\n"
+    "      --diff                with --check: print what a reload from OLD to NEW does\n"
     "      --types               list the file system types\n"
     "  -h, --help                this text\n"
     "  -V, --version             the version\n";
@@ -390,6 +394,14 @@ options_arguments(struct options *o, int n, char **args)
 {
 	if (n > 2)
 		return bad("too many arguments", args[2]);
+	if (o->o_want_diff) {
+		if (!o->o_check || n != 2)
+			return bad(
+			    "--diff needs --check and two configuration files", NULL);
+		o->o_diff = args[0];
+		o->o_source = args[1];
+		return make_absolute(o);
+	}
 	if (n == 2) {
 		o->o_source = args[0];
 		o->o_mountpoint = args[1];
@@ -434,6 +446,9 @@ take_option(struct options *o, int c)
 		break;
 	case OPT_CHECK:
 		o->o_check = true;
+		break;
+	case OPT_DIFF:
+		o->o_want_diff = true;
 		break;
 	case OPT_CLONE_FD:
 		o->o_clone_fd = true;

@@ -4,6 +4,7 @@
  *   rumpfuse [options] CONFIG MOUNTPOINT
  *   rumpfuse [options] -k KEY=HOST[,…] … [CONFIG|none] MOUNTPOINT
  *   rumpfuse --check CONFIG
+ *   rumpfuse --check --diff OLD NEW
  *
  * Nothing here looks at the objects that are named.  Host paths are made absolute,
  * because the daemon leaves its working directory and reads the configuration again on
@@ -34,6 +35,9 @@ struct options {
 	char **o_keys;            /* the texts of -k, their host paths made absolute */
 	size_t o_nkeys;
 	size_t o_nowned; /* of them, allocated */
+	const char
+	    *o_diff; /* --diff: the old configuration as given; o_source is the new one */
+	bool o_want_diff;
 	bool o_foreground, o_debug, o_single, o_clone_fd, o_check;
 	bool o_sloppy; /* unknown words of -o are passed over */
 	bool o_quiet;  /* a check prints no table */

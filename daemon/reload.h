@@ -1,28 +1,32 @@
 /*
- * Reload: the configuration is read again, and the difference in keys applied.
+ * Reload: the configuration is read again, and the difference applied as one.
  *
- * The whole of the new text is tried in a namespace of its own first.  Only if that has
- * no error are the keys touched that differ; those that do not are left alone, and open
- * files on them go on.  What cannot be foreseen (a lock that another process takes
- * meanwhile) is undone: the keys of before come back.
+ * The whole of the new text is tried in a namespace of its own first, and then everything
+ * that the steps of the plan (plan.h) need in the one that runs.  Only if nothing speaks
+ * against it is anything touched; what fails nevertheless (a lock that another process takes
+ * meanwhile) is undone, step by step.  What does not differ is left alone, and open files
+ * on it go on.
  *
- * Runs in a thread that serves no request.
+ * Runs in a thread that serves no request, one reload at a time.
  */
 #ifndef RF_DAEMON_RELOAD_H
 #define RF_DAEMON_RELOAD_H
 
 #include "daemon/apply.h"
 
+/* What a reload has done. */
 struct reload_result {
+	/* Keys, images and nodes; what changed is in the third alone. */
 	size_t rr_added, rr_removed, rr_changed;
-	char **rr_plan; /* rr_nplan sentences */
+	char **rr_plan; /* rr_nplan lines, as --check --diff prints them */
 	size_t rr_nplan;
 };
-void reload_result_done(struct reload_result *rr);
 
-/* On success *conf is replaced (and the old one freed), and *ret says what was done.  On
- * failure nothing is changed; all reasons are logged. */
+/* On success *conf is replaced (and the old one freed), and *ret, which may be NULL, is
+ * filled.  On failure nothing is changed, and all reasons are logged.  live: the kernel asks
+ * for mtime and size before it trusts its pages (fe_live). */
 bool reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
     struct reload_result *ret);
+void reload_result_done(struct reload_result *rr);
 
 #endif

@@ -69,6 +69,8 @@ struct session {
 int session_run(const struct options *o);
 /* rumpfuse --check: an exit code. */
 int session_check(const struct options *o);
+/* rumpfuse --check --diff: an exit code. */
+int session_diff(const struct options *o);
 
 /* Before anything is done: signals that say nothing to us have no effect from here on. */
 void signals_init(void);

@@ -108,6 +108,29 @@ int etfs_register_spec(
 int etfs_remove(struct etfs *e, const char *key);
 
 /*
+ * The same in two steps, for who may have to go back: withdrawn, the name is gone, but open
+ * files go on and locks are kept.  Then either restored (0 or -errno: it stays withdrawn),
+ * in its old place of the listing, or ended.  etfs_remove() is both.
+ */
+struct etfs_key;
+int etfs_withdraw(struct etfs *e, const char *key, struct etfs_key **ret_key);
+int etfs_restore(struct etfs_key *k);
+void etfs_end(struct etfs_key *k);
+
+/* What a key itself shows instead of the host's mode and owner, and whether it is listed:
+ * what can change while files are open. */
+struct etfs_looks {
+	bool el_hidden;
+	bool el_set_mode, el_set_uid, el_set_gid;
+	uint32_t el_mode, el_uid, el_gid;
+};
+/* -ENOENT: no such key, or its host object is missing as yet. */
+int etfs_looks_get(struct etfs *e, const char *key, struct etfs_looks *ret);
+int etfs_looks_set(struct etfs *e, const char *key, const struct etfs_looks *looks);
+/* How long names and attributes may be cached from now on.  Not to or from 0. */
+void etfs_set_ttl(struct etfs *e, uint64_t ttl_ns);
+
+/*
  * A key without a name: the device of a file system that is mounted from a host file.  spec
  * is as for a registration; es_key is what messages call it.  *ret_vp has a reference, which
  * etfs_device_put() takes back together with the key; every open of it has been closed then.
@@ -123,6 +146,9 @@ bool etfs_overlap(struct vnode *a, struct vnode *b);
  * read-only.  Devices of file systems go on as they are.  One thread at a time, and none that
  * registers. */
 void etfs_set_rdonly(struct etfs *e, bool rdonly);
+/* Asks the host for all that eo_rdonly had not asked for: that it may be written, and locks
+ * that go with it.  0, and etfs_set_rdonly() may let it be written; or the first refusal. */
+int etfs_make_writable(struct etfs *e, struct etfs_why *why);
 
 /* What became of a registration. */
 struct etfs_info {

@@ -1,7 +1,8 @@
 /*
  * What the files of etfs share.
  *
- *   etfs_table.c   keys: register, remove, find, list
+ *   etfs_table.c   keys: register, find, list
+ *   etfs_change.c  keys: remove, withdraw and restore, change in place
  *   etfs_copy.c    files copied into memory at the start
  *   etfs_check.c   the checks of a registration, in their order
  *   etfs_lock.c    range locks against other processes
@@ -17,6 +18,7 @@
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
  *   etfs_share.c   one host file under several keys
+ *   etfs_overlap.c bytes that several have in common
  *   etfs_late.c    missing = hide: host objects that come later
  *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
@@ -96,9 +98,10 @@ struct etfs {
 	struct vfs *e_vfs;        /* c */
 	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
 	_Atomic uint64_t e_nkeys; /* a */
-	_Atomic bool e_rdonly;    /* a: etfs_set_rdonly() */
-	struct etfs_opts e_opts;  /* c */
-	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
+	struct etfs_opts
+	    e_opts; /* c; eo_ttl_ns e_key_mtx, eo_rdonly the changing thread's */
+	_Atomic bool e_rdonly; /* a: etfs_set_rdonly() */
+	unsigned e_shard_fds;  /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
@@ -129,19 +132,22 @@ struct etfs_view {
 struct etfs_key {
 	struct mount k_mount; /* the first member */
 	struct attach k_at;
-	struct etfs *k_etfs;                 /* c: one reference */
-	char *k_host;                        /* c: the host path as given */
-	char *k_partition;                   /* c: or NULL */
-	uint64_t k_begin, k_size;            /* c: as asked for */
-	enum etfs_type k_wanted;             /* c: as asked for */
-	enum etfs_symlinks k_symlinks;       /* c */
-	bool k_rdonly, k_special, k_no_lock; /* c */
-	bool k_device;                       /* c: has no name: etfs_device_get() */
-	bool k_watch;                        /* c: directories in it are to be watched */
+	struct etfs *k_etfs;           /* c: one reference */
+	char *k_host;                  /* c: the host path as given */
+	char *k_partition;             /* c: or NULL */
+	uint64_t k_begin, k_size;      /* c: as asked for */
+	enum etfs_type k_wanted;       /* c: as asked for */
+	enum etfs_symlinks k_symlinks; /* c */
+	bool k_special, k_no_lock;     /* c */
+	bool k_own_rdonly;             /* c: whatever the others are */
+	_Atomic bool k_rdonly;         /* a: so it is used; etfs_make_writable() */
+	bool k_device;                 /* c: has no name: etfs_device_get() */
+	bool k_watch;                  /* c: directories in it are to be watched */
 	_Atomic bool k_ready;  /* a: the host object is there and has passed the checks */
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
 	bool k_window;         /* k: a fixed range */
+	bool k_locked_write;   /* k: k_lock keeps readers out as well */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
 	char *k_real; /* k: directories: the host path without links; or NULL */
@@ -253,6 +259,13 @@ node_unref_p(struct enode **np)
 
 /* etfs_table.c */
 void etfs_unref(struct etfs *e);
+/* The key that is attached so, or NULL. */
+struct etfs_key *key_of_attach(const struct attach *at);
+/* Gives its range lock back, if it has one. */
+void key_unlock(struct etfs_key *k);
+/* In and out of the list of keys. */
+void key_list(struct etfs *e, struct etfs_key *k);
+void key_unlist(struct etfs *e, struct etfs_key *k);
 
 /* etfs_check.c */
 
@@ -262,6 +275,7 @@ struct key_probe {
 	struct hc_stat kp_stat;
 	enum etfs_type kp_type;
 	bool kp_window;
+	bool kp_write; /* it has been tried for that, and locked for it */
 	struct etfs_range kp_win;
 	struct hostlock *kp_lock; /* taken; or NULL */
 };
@@ -410,6 +424,14 @@ bool share_is_written(struct enode *n);
 /* Makes the modification time in *va another than the last that was told, where it might
  * be the same for another change. */
 void share_blur(const struct enode *n, struct vattr *va);
+
+/* etfs_table.c: keys, for vfs_attach_each() with collect_key(); -ENOMEM. */
+struct keylist {
+	struct etfs_key **kl_key; /* allocated */
+	size_t kl_n, kl_cap;
+};
+int collect_key(struct attach *at, void *arg);
+void key_info(struct etfs_key *k, struct etfs_info *ret);
 
 /* etfs_late.c; e_key_mtx is held, or there are no threads. */
 void late_add(struct etfs *e, const char *key, const char *host);

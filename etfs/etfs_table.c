@@ -130,15 +130,16 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 	k->k_dev = p->kp_stat.hs_dev;
 	k->k_ino = p->kp_stat.hs_ino;
 	k->k_lock = p->kp_lock;
+	k->k_locked_write = p->kp_write;
 	k->k_mount.mnt_type = etfs_type_name(p->kp_type);
 	if (p->kp_type == ETFS_CHR)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
 }
 
-static void
+void
 key_unlock(struct etfs_key *k)
 {
-	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
+	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, k->k_locked_write);
 	k->k_lock = NULL;
 }
 
@@ -194,7 +195,7 @@ key_resolve(struct attach *at, struct vnode **ret_vp)
 	return r;
 }
 
-static struct etfs_key *
+struct etfs_key *
 key_of_attach(const struct attach *at)
 {
 	return at && at->at_resolve == key_resolve ? at->at_arg : NULL;
@@ -225,7 +226,8 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	k->k_size = s->es_size;
 	k->k_wanted = k->k_type = s->es_type;
 	k->k_symlinks = s->es_symlinks;
-	k->k_rdonly = s->es_rdonly || e->e_opts.eo_rdonly;
+	k->k_own_rdonly = s->es_rdonly;
+	atomic_init(&k->k_rdonly, s->es_rdonly || e->e_opts.eo_rdonly);
 	k->k_special = s->es_special;
 	k->k_no_lock = s->es_no_lock || e->e_opts.eo_no_lock;
 	k->k_watch = (s->es_watch == ETFS_WATCH_AUTO ||
@@ -284,8 +286,8 @@ key_attach(struct etfs_key *k, struct enode *root, struct etfs_why *why)
 	return r;
 }
 
-static void
-list_add(struct etfs *e, struct etfs_key *k)
+void
+key_list(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
 	k->k_prevp = e->e_list_tail;
@@ -295,8 +297,8 @@ list_add(struct etfs *e, struct etfs_key *k)
 	atomic_fetch_add(&e->e_nkeys, 1);
 }
 
-static void
-list_del(struct etfs *e, struct etfs_key *k)
+void
+key_unlist(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
 	*k->k_prevp = k->k_next;
@@ -336,10 +338,10 @@ etfs_register_spec(struct etfs *e, const struct etfs_spec *spec, struct etfs_why
 		r = 0;
 	if (r == 0) {
 		/* From when it can be seen it can be removed. */
-		list_add(e, k);
+		key_list(e, k);
 		r = key_attach(k, root, why);
 		if (r < 0) {
-			list_del(e, k);
+			key_unlist(e, k);
 			key_unlock(k);
 		}
 	}
@@ -383,62 +385,6 @@ etfs_register(struct etfs *e, const char *key, const char *host, enum etfs_type 
 }
 
 int
-etfs_remove(struct etfs *e, const char *key)
-{
-	struct etfs_key *k = NULL;
-	struct attach *at;
-	char *path;
-	int r = vfs_path_normal(key, &path);
-
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&e->e_key_mtx);
-	r = -ENOENT;
-	k = key_of_attach(vfs_attach_peek(e->e_vfs, path));
-	if (k && k->k_at.at_vp && atomic_load(&k->k_at.at_vp->v_flags) & VF_DEVICE)
-		r = -EBUSY;
-	else if (k)
-		r = vfs_detach(e->e_vfs, path, &at);
-	if (r == 0) {
-		k = at->at_arg;
-		late_del(e, path);
-		atomic_store(&k->k_gone, true);
-		list_del(e, k);
-		key_unlock(k);
-	}
-	pthread_mutex_unlock(&e->e_key_mtx);
-	free(path);
-	if (r < 0)
-		return r;
-	share_key_del(k);
-	if (k->k_at.at_vp)
-		vn_unref(k->k_at.at_vp);
-	mount_unref(&k->k_mount);
-	return 0;
-}
-
-static bool
-is_device(const struct etfs_key *k)
-{
-	return atomic_load_explicit(&k->k_ready, memory_order_acquire) && k->k_at.at_vp &&
-	       vn_is_device(k->k_at.at_vp);
-}
-
-void
-etfs_set_rdonly(struct etfs *e, bool rdonly)
-{
-	atomic_store(&e->e_rdonly, rdonly);
-	lk_mutex(&e->e_list_mtx, LK_LEAF);
-	for (struct etfs_key *k = e->e_list; k; k = k->k_next) {
-		if (!rdonly && !k->k_rdonly)
-			atomic_fetch_and(&k->k_mount.mnt_flags, ~(unsigned)MNT_RDONLY);
-		else if (!is_device(k))
-			atomic_fetch_or(&k->k_mount.mnt_flags, MNT_RDONLY);
-	}
-	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
-}
-
-int
 etfs_device_get(struct etfs *e, const struct etfs_spec *spec, struct etfs_why *why,
     struct vnode **ret_vp)
 {
@@ -473,36 +419,7 @@ etfs_device_put(struct etfs *e, struct vnode *vp)
 	mount_unref(&k->k_mount);
 }
 
-/* The bytes of its host file that a file is. */
-static struct etfs_range
-bytes_of(const struct enode *n)
-{
-	const struct etfs_key *k = key_of(n);
-	struct etfs_range all = {0, INT64_MAX};
-
-	return !key_is_dir(k) && k->k_window ? k->k_win : all;
-}
-
-static bool
-is_file(const struct vnode *vp)
-{
-	return vp->v_op == &etfs_live_vops || vp->v_op == &etfs_window_vops;
-}
-
-bool
-etfs_overlap(struct vnode *a, struct vnode *b)
-{
-	struct etfs_range ra, rb;
-
-	if (!is_file(a) || !is_file(b) || node_of(a)->n_dev != node_of(b)->n_dev ||
-	    node_of(a)->n_ino != node_of(b)->n_ino)
-		return false;
-	ra = bytes_of(node_of(a));
-	rb = bytes_of(node_of(b));
-	return range_overlap(&ra, &rb);
-}
-
-static void
+void
 key_info(struct etfs_key *k, struct etfs_info *ret)
 {
 	bool ready = atomic_load_explicit(&k->k_ready, memory_order_acquire);
@@ -617,13 +534,7 @@ etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void 
 	return vfs_attach_each(e->e_vfs, each_attach, &ea);
 }
 
-/* Keys, collected under the attach mutex. */
-struct keylist {
-	struct etfs_key **kl_key;
-	size_t kl_n, kl_cap;
-};
-
-static int
+int
 collect_key(struct attach *at, void *arg)
 {
 	struct keylist *l = arg;
@@ -642,61 +553,6 @@ collect_key(struct attach *at, void *arg)
 	}
 	l->kl_key[l->kl_n++] = k;
 	return 0;
-}
-
-static int
-by_place(const void *a, const void *b)
-{
-	const struct etfs_key *x = *(struct etfs_key *const *)a;
-	const struct etfs_key *y = *(struct etfs_key *const *)b;
-
-	if (x->k_dev != y->k_dev)
-		return x->k_dev < y->k_dev ? -1 : 1;
-	if (x->k_ino != y->k_ino)
-		return x->k_ino < y->k_ino ? -1 : 1;
-	return (x->k_win.r_begin > y->k_win.r_begin) -
-	       (x->k_win.r_begin < y->k_win.r_begin);
-}
-
-static bool
-shares_host(const struct etfs_key *a, const struct etfs_key *b)
-{
-	return a->k_dev == b->k_dev && a->k_ino == b->k_ino &&
-	       b->k_win.r_begin < range_end(&a->k_win);
-}
-
-void
-etfs_overlaps(struct etfs *e,
-    void (*fn)(const struct etfs_info *a, const struct etfs_info *b, void *arg),
-    void *arg)
-{
-	struct keylist l = {NULL, 0, 0};
-	size_t n = 0;
-
-	pthread_mutex_lock(&e->e_key_mtx); /* keys stay */
-	/* Out of memory: those that were collected are still compared. */
-	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
-	for (size_t i = 0; i < l.kl_n; i++)
-		if (atomic_load_explicit(&l.kl_key[i]->k_ready, memory_order_acquire) &&
-		    l.kl_key[i]->k_window)
-			l.kl_key[n++] = l.kl_key[i];
-	if (n)
-		qsort(l.kl_key, n, sizeof(*l.kl_key), by_place);
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = i + 1; j < n && shares_host(l.kl_key[i], l.kl_key[j]);
-		     j++) {
-			struct etfs_key *a = l.kl_key[i], *b = l.kl_key[j];
-			struct etfs_info ia, ib;
-
-			if ((a->k_rdonly && b->k_rdonly) ||
-			    !range_overlap(&a->k_win, &b->k_win))
-				continue;
-			key_info(a, &ia);
-			key_info(b, &ib);
-			fn(&ia, &ib, arg);
-		}
-	pthread_mutex_unlock(&e->e_key_mtx);
-	free(l.kl_key);
 }
 
 static int
@@ -738,18 +594,6 @@ wants_watch(struct attach *at, void *arg)
 	return k && k->k_watch &&
 	       (!atomic_load_explicit(&k->k_ready, memory_order_acquire) ||
 		   key_is_dir(k));
-}
-
-int
-etfs_mounted_at(struct etfs *e, const char *mountpoint)
-{
-	uint64_t dev;
-	int r = hc_own_mount_of(mountpoint, &dev);
-
-	if (r < 0)
-		return r;
-	hc_own_mount(dev);
-	return 0;
 }
 
 void

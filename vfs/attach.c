@@ -459,13 +459,15 @@ vfs_attach(struct vfs *v, struct attach *at)
 
 /* Takes at off, and puts what was attached below it on what is seen then. */
 static int
-detach_from_under(struct vfs *v, struct attach *at, struct attach **lifted, size_t n)
+detach_from_under(
+    struct vfs *v, struct attach *at, bool prune, struct attach **lifted, size_t n)
 {
 	uint64_t order = at->at_order;
 	int r;
 
 	detach_one(v, at);
-	namei_prune(v, at->at_path);
+	if (prune)
+		namei_prune(v, at->at_path);
 	r = put_on(v, lifted, n);
 	if (r < 0) {
 		/* -ENOENT would say that there is no such attachment. */
@@ -479,8 +481,8 @@ detach_from_under(struct vfs *v, struct attach *at, struct attach **lifted, size
 	return r;
 }
 
-int
-vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
+static int
+detach(struct vfs *v, const char *path, bool prune, struct attach **ret_at)
 {
 	struct attach *at, **lifted = NULL;
 	size_t n = 0;
@@ -494,12 +496,80 @@ vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
 		 atomic_load(&at->at_vp->v_nattach) > 0)
 		r = lift(v, path, &lifted, &n);
 	if (r == 0)
-		r = detach_from_under(v, at, lifted, n);
+		r = detach_from_under(v, at, prune, lifted, n);
 	if (r == 0)
 		*ret_at = at;
 	free(lifted);
 	attach_leave(v);
 	return r;
+}
+
+int
+vfs_detach(struct vfs *v, const char *path, struct attach **ret_at)
+{
+	return detach(v, path, true, ret_at);
+}
+
+int
+vfs_withdraw(struct vfs *v, const char *path, struct attach **ret_at)
+{
+	return detach(v, path, false, ret_at);
+}
+
+void
+vfs_prune(struct vfs *v, const char *path)
+{
+	attach_enter(v);
+	namei_prune(v, path);
+	attach_leave(v);
+}
+
+int
+vfs_attach_swap(struct vfs *v, const char *path, struct vnode *vp)
+{
+	struct vnode *old = NULL;
+	struct attach *at;
+	struct name n;
+	int r = 0;
+
+	attach_enter(v);
+	at = vfs_attach_peek(v, path);
+	if (!at || at->at_synth || at->at_kind != AT_MOUNT || !at->at_dvp)
+		r = -ENOENT;
+	else if (at->at_vp->v_type == VDIR || vp->v_type == VDIR)
+		r = -EISDIR;
+	if (r == 0) {
+		lk_write(&at->at_dvp->v_lock, LK_DIR);
+		old = at->at_vp;
+		at->at_vp = vn_ref(vp);
+		lk_unlock(&at->at_dvp->v_lock, LK_DIR);
+		last_name(path, &n);
+		notify_entry(v, at->at_dvp, &n);
+		notify_inode(v, old);
+	}
+	attach_leave(v);
+	if (old)
+		vn_unref(old);
+	return r;
+}
+
+int
+vfs_attach_hide(struct vfs *v, const char *path, bool hidden)
+{
+	struct attach *at;
+	struct name n;
+
+	attach_enter(v);
+	at = vfs_attach_peek(v, path);
+	if (at && at->at_dvp) {
+		lk_write(&at->at_dvp->v_lock, LK_DIR);
+		at->at_hidden = hidden;
+		lk_unlock(&at->at_dvp->v_lock, LK_DIR);
+		last_name(path, &n);
+		notify_entry(v, at->at_dvp, &n);
+	}
+	attach_leave(v);
+	return at ? 0 : -ENOENT;
 }
 
 int

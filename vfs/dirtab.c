@@ -175,6 +175,55 @@ dirtab_add(struct dirtab *t, const struct name *n, void *value)
 	return r;
 }
 
+uint64_t
+dirtab_seq(const struct dirtab *t, const struct dirent_node *de)
+{
+	const uint32_t *at = probe(t, de->de_hash, de->de_name, de->de_len);
+
+	return t->dt_places[*at - 1].dp_seq;
+}
+
+/* Makes a gap at pos: all behind it moves up.  There is room. */
+static void
+open_gap(struct dirtab *t, uint32_t pos)
+{
+	memmove(&t->dt_places[pos + 1], &t->dt_places[pos],
+	    (t->dt_used - pos) * sizeof(*t->dt_places));
+	for (uint32_t i = 0; i < t->dt_isize; i++)
+		if (t->dt_index[i] != INDEX_EMPTY && t->dt_index[i] != INDEX_DELETED &&
+		    t->dt_index[i] > pos)
+			t->dt_index[i]++;
+	t->dt_used++;
+}
+
+int
+dirtab_add_at(struct dirtab *t, const struct name *n, void *value, uint64_t seq)
+{
+	struct dirent_node *de;
+	uint32_t pos = 0;
+	int r;
+
+	if (dirtab_find(t, n))
+		return -EEXIST;
+	r = dirtab_reserve(t, n, &de);
+	if (r < 0)
+		return r;
+	/* What comes back has gone lately, and lies near the end. */
+	for (pos = t->dt_used; pos > 0 && t->dt_places[pos - 1].dp_seq >= seq; pos--)
+		;
+	if (pos == t->dt_used || t->dt_places[pos].dp_seq != seq ||
+	    t->dt_places[pos].dp_de)
+		open_gap(t, pos);
+	de->de_value = value;
+	t->dt_places[pos] = (struct dirtab_place){seq, de};
+	index_put(t->dt_index, t->dt_isize, de->de_hash, pos);
+	if (pos < t->dt_first)
+		t->dt_first = pos;
+	t->dt_ifill++;
+	t->dt_live++;
+	return 0;
+}
+
 /* The first position whose sequence number is over seq; it may be a gap. */
 static uint32_t
 seek(const struct dirtab *t, uint64_t seq)

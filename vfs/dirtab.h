@@ -49,6 +49,11 @@ void dirtab_done(struct dirtab *t);
 struct dirent_node *dirtab_find(const struct dirtab *t, const struct name *n);
 /* 0, -EEXIST, -ENOMEM or -EFBIG.  On failure the table is as before. */
 int dirtab_add(struct dirtab *t, const struct name *n, void *value);
+/* The sequence number of an entry that is in the table. */
+uint64_t dirtab_seq(const struct dirtab *t, const struct dirent_node *de);
+/* The same as dirtab_add() where an entry was that has been removed: with the number that it
+ * had, and so in its place of the listing. */
+int dirtab_add_at(struct dirtab *t, const struct name *n, void *value, uint64_t seq);
 /* Removes and frees an entry that is in the table.  Cannot fail. */
 void dirtab_remove(struct dirtab *t, struct dirent_node *de);
 /* Makes room, so that the next dirtab_add() of a name of len bytes cannot fail but with

@@ -52,12 +52,12 @@ struct mount_count {
 };
 
 struct mount {
-	struct vfs *mnt_vfs;        /* c */
-	_Atomic uint64_t mnt_ref;   /* a: each vnode, each table entry */
-	_Atomic unsigned mnt_flags; /* a: MNT_* */
-	uint32_t mnt_number;        /* c: no other mount of the process has it */
-	uint64_t mnt_ino;           /* c: added to the inode numbers that are shown */
-	uint64_t mnt_ttl_ns;        /* c: how long names and attributes are good for */
+	struct vfs *mnt_vfs;         /* c */
+	_Atomic uint64_t mnt_ref;    /* a: each vnode, each table entry */
+	_Atomic unsigned mnt_flags;  /* a: MNT_* */
+	uint32_t mnt_number;         /* c: no other mount of the process has it */
+	uint64_t mnt_ino;            /* c: added to the inode numbers that are shown */
+	_Atomic uint64_t mnt_ttl_ns; /* a: how long names and attributes are good for */
 	/* c: or NULL: that is how long.  A name (there or not) in dvp; and attributes *va,
 	 * as just told, of vp, found in dvp or (NULL) known already. */
 	uint64_t (*mnt_name_ttl)(struct vnode *dvp);
@@ -85,7 +85,7 @@ enum attach_kind {
 /* One attachment.  The caller allocates it and gets it back from vfs_detach(). */
 struct attach {
 	enum attach_kind at_kind; /* v of the directory */
-	bool at_hidden;           /* c: not listed */
+	bool at_hidden;           /* v of the directory: not listed */
 	bool at_synth;        /* c: a parent made on the way; attach.c and namei.c only */
 	bool at_uncounted;    /* v of the directory: counted in sh_ndirs */
 	struct vnode *at_vp;  /* v of the directory: one reference; AT_MOUNT only */
@@ -95,8 +95,11 @@ struct attach {
 	/* AT_PENDING: tries to get the vnode (a reference in *ret_vp).  Called with no
 	 * lock but the attach mutex.  0, or -errno: still missing. */
 	int (*at_resolve)(struct attach *at, struct vnode **ret_vp);
-	void *at_arg;            /* the owner's own: etfs: its key */
-	uint64_t at_order;       /* attach mutex: rises with each attachment */
+	void *at_arg;      /* the owner's own: etfs: its key */
+	uint64_t at_order; /* attach mutex: rises with each attachment */
+	/* attach mutex: its place in the listing of the directory with this id, kept while it
+	 * is detached */
+	uint64_t at_seq, at_seq_of;
 	struct attach *at_hnext; /* vfs_lock: hash chain */
 };
 
@@ -173,6 +176,18 @@ int vfs_attach(struct vfs *v, struct attach *at);
  * seen then: it stays, and nothing is changed.
  */
 int vfs_detach(struct vfs *v, const char *path, struct attach **ret_at);
+/* The same for what may come back at once: the parents that were made for it stay until
+ * vfs_prune(), and attaching it again gives it its place in the listing. */
+int vfs_withdraw(struct vfs *v, const char *path, struct attach **ret_at);
+/* Removes the directories above path that were made for an attachment, from the lowest up,
+ * as long as they are empty and nothing is attached below. */
+void vfs_prune(struct vfs *v, const char *path);
+/* Puts another node in the place of the one that is attached at this path, in one step; none is
+ * a directory.  The attachment takes a reference on vp and drops that on the other.  0,
+ * -ENOENT, -EISDIR. */
+int vfs_attach_swap(struct vfs *v, const char *path, struct vnode *vp);
+/* Whether the attachment at this path is listed.  0 or -ENOENT. */
+int vfs_attach_hide(struct vfs *v, const char *path, bool hidden);
 /* Has a pending name at this path tried, and the kernel told that it is there: for who has
  * noticed by himself, not for requests.  0, -EALREADY (it was there), -ESRCH (nothing of the kind is
  * attached), or what at_resolve says. */

@@ -39,6 +39,24 @@ int rumpfs_rmdir_synth(struct vnode *dvp, const struct name *n);
 /* The same for one without a name: from here on it takes no entries. */
 int rumpfs_retire_synth(struct vnode *vp);
 
+/*
+ * What somebody does who owns names and not only asks for them: in dvp, which is in memory, n
+ * is made to name new_vp (NULL: nothing), if it names old_vp (NULL: nothing) just now.  All
+ * references stay the caller's.  new_vp has no name: it was made by rumpfs_node_new() and
+ * given to rumpfs_unname(), or has been taken out like this.  Where old_vp is a directory it
+ * must be empty and takes no entries from here on, unless keep is set: it will have another
+ * place then (rumpfs_name(), or this call) with all that is in it.
+ * *seq: out: where it was or is in the listing; in: 0, or where new_vp is to be.
+ * 0; -ESTALE: n names something else; -ENOTEMPTY, -ENOENT (dvp was removed), -ENOSPC,
+ * -ENOMEM.
+ */
+int rumpfs_put(struct vnode *dvp, const struct name *n, struct vnode *old_vp,
+    struct vnode *new_vp, bool keep, uint64_t *seq);
+/* A node that was just made loses the name that it was counted to have; and one without a
+ * name is given one that is in no directory (it is attached). */
+void rumpfs_unname(struct vnode *vp);
+void rumpfs_name(struct vnode *vp);
+
 /* Takes everything out of a tree that has been unmounted, because entries and directories
  * keep one another; nothing can be made in it any more.  What is still in use goes with its
  * last user. */

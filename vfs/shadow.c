@@ -45,7 +45,12 @@ shadow_add(struct vnode *dvp, const struct name *n, struct attach *at, bool unco
 
 	lk_write(&dvp->v_lock, LK_DIR);
 	sh = need_table(dvp);
-	r = sh ? dirtab_add(&sh->sh_tab, n, at) : -ENOMEM;
+	if (!sh)
+		r = -ENOMEM;
+	else if (at->at_seq && at->at_seq_of == dvp->v_id)
+		r = dirtab_add_at(&sh->sh_tab, n, at, at->at_seq);
+	else
+		r = dirtab_add(&sh->sh_tab, n, at);
 	if (r == 0) {
 		at->at_uncounted = uncounted;
 		sh->sh_ndirs += uncounted;
@@ -65,7 +70,11 @@ shadow_remove(struct vnode *dvp, const struct name *n)
 	lk_write(&dvp->v_lock, LK_DIR);
 	de = dirtab_find(&sh->sh_tab, n);
 	if (de) {
-		sh->sh_ndirs -= ((struct attach *)de->de_value)->at_uncounted;
+		struct attach *at = de->de_value;
+
+		sh->sh_ndirs -= at->at_uncounted;
+		at->at_seq = dirtab_seq(&sh->sh_tab, de);
+		at->at_seq_of = dvp->v_id;
 		dirtab_remove(&sh->sh_tab, de);
 	}
 	lk_unlock(&dvp->v_lock, LK_DIR);
