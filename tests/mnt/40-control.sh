@@ -54,6 +54,18 @@ log_has()
 	check "$1" grep -E -- "$2" "${RF_LOG[$M]}"
 }
 
+# stop_host: the daemon of $B, all of its threads.
+stop_host()
+{
+	local i
+	sleep 0.3 # until what was open has been released
+	kill -STOP "${RF_PID[$B]}"
+	for ((i = 0; i < 100; i++)); do
+		grep -q '^State:.*[^T] (' "/proc/${RF_PID[$B]}/task"/*/status || break
+		sleep 0.05
+	done
+}
+
 # socket_gone: within 5 s.
 socket_gone()
 {
@@ -267,8 +279,7 @@ rf_mount "$W/conf" "$M" || done_testing
 SOCK=$(sock "$M")
 same "two daemons, two sockets" "$(ls /run/rumpfuse | wc -l)" 2
 check "the host answers" grep -q text "$M/hang/sub/f"
-sleep 0.3 # until what was open has been released
-kill -STOP "${RF_PID[$B]}"
+stop_host
 timeout 60 cat "$M/hang/sub/other" >/dev/null 2>&1 &
 a=$!
 sleep 0.1
@@ -292,8 +303,7 @@ log_has "what was asked by one who has gone is done" 'key /added: added'
 check "the key is there" grep -q text "$M/added/f"
 
 # The end, with the manager stuck.
-sleep 0.3
-kill -STOP "${RF_PID[$B]}"
+stop_host
 client drop "$SOCK" "{\"op\":\"add\",\"key\":\"/more=$B/r/sub/f2\"}"
 sleep 0.3
 kill -TERM "${RF_PID[$M]}"
