@@ -266,3 +266,15 @@ hostfs_done(struct etfs *e)
 		free(fs);
 	}
 }
+
+int
+etfs_mounted_at(struct etfs *e, const char *mountpoint)
+{
+	uint64_t dev;
+	int r = hc_own_mount_of(mountpoint, &dev);
+
+	if (r < 0)
+		return r;
+	hc_own_mount(dev);
+	return 0;
+}

@@ -209,16 +209,17 @@ watch_above(struct lates *lt, struct late *la, bool there)
 	return look_again(la, fd) && !there;
 }
 
-/* Is this thread to touch the etfs?  Then its end is waited for. */
-static bool
+/* The etfs, whose end waits for lates_leave(); NULL: it has come to its end. */
+static struct etfs *
 lates_enter(struct lates *lt)
 {
-	bool live;
+	struct etfs *e;
 
 	lk_mutex(&lt->lt_mtx, LK_LEAF);
-	live = lt->lt_busy = lt->lt_etfs != NULL;
+	e = lt->lt_etfs;
+	lt->lt_busy = e != NULL;
 	lk_mutex_unlock(&lt->lt_mtx, LK_LEAF);
-	return live;
+	return e;
 }
 
 static void
@@ -233,12 +234,12 @@ lates_leave(struct lates *lt)
 static bool
 come(struct lates *lt, struct late *la)
 {
-	struct etfs *e = lt->lt_etfs;
+	struct etfs *e = lates_enter(lt);
 	struct etfs_why why = {{0}};
 	bool tell, done;
 	int r;
 
-	if (!lates_enter(lt))
+	if (!e)
 		return true;
 	r = key_come(e, la->la_key, &why);
 	done = r == 0 || r == -EALREADY || r == -ESRCH;
@@ -269,20 +270,21 @@ try_late(struct lates *lt, struct late *la)
 	return false;
 }
 
+/* One that is to be tried, or has gone and is the caller's to free. */
 static struct late *
-next_due(struct lates *lt, bool *ret_live)
+next_due(struct lates *lt, bool *ret_live, bool *ret_gone)
 {
 	struct late *la, **p;
 
 	lk_mutex(&lt->lt_mtx, LK_LEAF);
 	for (p = &lt->lt_first; (la = *p) && !la->la_due && !la->la_gone;)
 		p = &la->la_next;
-	if (la) {
-		la->la_due = false;
-		if (la->la_gone)
-			*p = la->la_next;
-	}
 	*ret_live = lt->lt_etfs != NULL;
+	*ret_gone = la && la->la_gone;
+	if (la)
+		la->la_due = false;
+	if (*ret_gone && *ret_live)
+		*p = la->la_next;
 	lk_mutex_unlock(&lt->lt_mtx, LK_LEAF);
 	return la;
 }
@@ -306,12 +308,12 @@ static bool
 try_due(struct lates *lt)
 {
 	struct late *la;
-	bool live;
+	bool live, gone;
 
-	while ((la = next_due(lt, &live)) && live) {
+	while ((la = next_due(lt, &live, &gone)) && live) {
 		struct late was = {.la_wd = la->la_wd};
 
-		if (la->la_gone) {
+		if (gone) {
 			unwatch(lt, la);
 			late_free(la);
 		} else if (try_late(lt, la)) {

@@ -3,7 +3,7 @@
  *
  *   etfs_table.c   keys: register, find, list
  *   etfs_change.c  keys: remove, withdraw and restore, change in place
- *   etfs_info.c    keys: overlaps of two files, statistics
+ *   etfs_info.c    statistics
  *   etfs_copy.c    files copied into memory at the start
  *   etfs_check.c   the checks of a registration, in their order
  *   etfs_lock.c    range locks against other processes
@@ -19,6 +19,7 @@
  *   etfs_follow.c  symlinks = follow
  *   etfs_inside.c  are directories still below their key?
  *   etfs_share.c   one host file under several keys
+ *   etfs_overlap.c bytes that several have in common
  *   etfs_late.c    missing = hide: host objects that come later
  *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
@@ -419,6 +420,14 @@ bool share_is_written(struct enode *n);
 /* Makes the modification time in *va another than the last that was told, where it might
  * be the same for another change. */
 void share_blur(const struct enode *n, struct vattr *va);
+
+/* etfs_table.c: keys, for vfs_attach_each() with collect_key(); -ENOMEM. */
+struct keylist {
+	struct etfs_key **kl_key; /* allocated */
+	size_t kl_n, kl_cap;
+};
+int collect_key(struct attach *at, void *arg);
+void key_info(struct etfs_key *k, struct etfs_info *ret);
 
 /* etfs_late.c; e_key_mtx is held, or there are no threads. */
 void late_add(struct etfs *e, const char *key, const char *host);

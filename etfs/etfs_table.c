@@ -417,7 +417,7 @@ etfs_device_put(struct etfs *e, struct vnode *vp)
 	mount_unref(&k->k_mount);
 }
 
-static void
+void
 key_info(struct etfs_key *k, struct etfs_info *ret)
 {
 	bool ready = atomic_load_explicit(&k->k_ready, memory_order_acquire);
@@ -532,13 +532,7 @@ etfs_each(struct etfs *e, int (*fn)(const struct etfs_info *i, void *arg), void 
 	return vfs_attach_each(e->e_vfs, each_attach, &ea);
 }
 
-/* Keys, collected under the attach mutex. */
-struct keylist {
-	struct etfs_key **kl_key;
-	size_t kl_n, kl_cap;
-};
-
-static int
+int
 collect_key(struct attach *at, void *arg)
 {
 	struct keylist *l = arg;
@@ -557,61 +551,6 @@ collect_key(struct attach *at, void *arg)
 	}
 	l->kl_key[l->kl_n++] = k;
 	return 0;
-}
-
-static int
-by_place(const void *a, const void *b)
-{
-	const struct etfs_key *x = *(struct etfs_key *const *)a;
-	const struct etfs_key *y = *(struct etfs_key *const *)b;
-
-	if (x->k_dev != y->k_dev)
-		return x->k_dev < y->k_dev ? -1 : 1;
-	if (x->k_ino != y->k_ino)
-		return x->k_ino < y->k_ino ? -1 : 1;
-	return (x->k_win.r_begin > y->k_win.r_begin) -
-	       (x->k_win.r_begin < y->k_win.r_begin);
-}
-
-static bool
-shares_host(const struct etfs_key *a, const struct etfs_key *b)
-{
-	return a->k_dev == b->k_dev && a->k_ino == b->k_ino &&
-	       b->k_win.r_begin < range_end(&a->k_win);
-}
-
-void
-etfs_overlaps(struct etfs *e,
-    void (*fn)(const struct etfs_info *a, const struct etfs_info *b, void *arg),
-    void *arg)
-{
-	struct keylist l = {NULL, 0, 0};
-	size_t n = 0;
-
-	pthread_mutex_lock(&e->e_key_mtx); /* keys stay */
-	/* Out of memory: those that were collected are still compared. */
-	(void)vfs_attach_each(e->e_vfs, collect_key, &l);
-	for (size_t i = 0; i < l.kl_n; i++)
-		if (atomic_load_explicit(&l.kl_key[i]->k_ready, memory_order_acquire) &&
-		    l.kl_key[i]->k_window)
-			l.kl_key[n++] = l.kl_key[i];
-	if (n)
-		qsort(l.kl_key, n, sizeof(*l.kl_key), by_place);
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = i + 1; j < n && shares_host(l.kl_key[i], l.kl_key[j]);
-		     j++) {
-			struct etfs_key *a = l.kl_key[i], *b = l.kl_key[j];
-			struct etfs_info ia, ib;
-
-			if ((a->k_rdonly && b->k_rdonly) ||
-			    !range_overlap(&a->k_win, &b->k_win))
-				continue;
-			key_info(a, &ia);
-			key_info(b, &ib);
-			fn(&ia, &ib, arg);
-		}
-	pthread_mutex_unlock(&e->e_key_mtx);
-	free(l.kl_key);
 }
 
 static int
@@ -653,18 +592,6 @@ wants_watch(struct attach *at, void *arg)
 	return k && k->k_watch &&
 	       (!atomic_load_explicit(&k->k_ready, memory_order_acquire) ||
 		   key_is_dir(k));
-}
-
-int
-etfs_mounted_at(struct etfs *e, const char *mountpoint)
-{
-	uint64_t dev;
-	int r = hc_own_mount_of(mountpoint, &dev);
-
-	if (r < 0)
-		return r;
-	hc_own_mount(dev);
-	return 0;
 }
 
 void

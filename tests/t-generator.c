@@ -315,3 +315,26 @@ TEST(fstab)
 	CHECK(strcmp(pl->pl_unit, "m-a\\x20b.mount") == 0);
 	CHECK(strcmp(pl->pl_mountpoint, "/m/a b") == 0);
 }
+
+/* One configuration that fstab and a unit could mount at one place, with a key below it. */
+TEST(twice)
+{
+	struct plan pn = new_plan();
+	struct place *unit, *other, *line;
+	g_autofree char *text = NULL;
+
+	start();
+	unit =
+	    service(&pn, "t", "[daemon]\nmountpoint = /m/t\n[etfs /k]\nhost = /m/t/x\n");
+	other = service(&pn, "o", "[etfs /k]\nhost = /m/t/x\n");
+	text = g_strdup_printf("%s/t.conf /m/t rumpfuse nofail 0 0\n", work);
+	put_len("fstab", text, strlen(text));
+	gen_fstab(&pn, "fstab");
+	REQUIRE(pn.pn_places->len == 3);
+	line = pn.pn_places->pdata[2];
+	CHECK(gen_needs(unit) && gen_needs(other) && gen_needs(line));
+	gen_order(&pn);
+	WRITES(unit, "RequiresMountsFor=\"/m\"|");
+	WRITES(line, "RequiresMountsFor=\"/m\"|");
+	WRITES(other, "RequiresMountsFor=\"/m/t/x\"|");
+}

@@ -172,7 +172,7 @@ try_prefix(const char *prefix, void *arg)
 	struct place *at = g_hash_table_lookup(st->sp_plan->pn_at, prefix);
 	bool remote = g_hash_table_contains(st->sp_plan->pn_remote, prefix);
 
-	if (at == pl)
+	if (pl->pl_mountpoint && strcmp(prefix, pl->pl_mountpoint) == 0)
 		return true; /* below its own mount: for as long as that is not there */
 	if (pl->pl_early && (remote || (at && at->pl_service))) {
 		gen_log(LOG_WARNING,
@@ -222,7 +222,10 @@ gen_order(struct plan *pn)
 	for (guint i = 0; i < pn->pn_places->len; i++) {
 		struct place *pl = pn->pn_places->pdata[i];
 
-		if (pl->pl_mountpoint)
+		/* What fstab mounts is not the unit's, though that could. */
+		if (pl->pl_mountpoint &&
+		    (!pl->pl_service ||
+			!g_hash_table_contains(pn->pn_at, pl->pl_mountpoint)))
 			g_hash_table_insert(pn->pn_at, pl->pl_mountpoint, pl);
 	}
 	for (guint i = 0; i < pn->pn_places->len; i++)

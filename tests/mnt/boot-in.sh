@@ -87,6 +87,13 @@ echo later >/srv/later/file
 check "what comes later appears" until_ 2 test -e /m/hide/l
 same "in a listing, too" "$(ls /m/hide)" l
 
+same "in the unit, too, the daemon confines itself" "$(log -u rumpfuse@one | grep -c 'not confined')" 0
+for set in CapBnd CapEff; do
+	same "$set" "$(sed -n "s/^$set:[[:space:]]*//p" "/proc/$(state MainPID one)/status")" \
+	    "$([ $set = CapBnd ] && echo 0000000000000000 || echo 00000000882002df)"
+done
+same "the filter" "$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$(state MainPID one)/status")" 2
+
 # Nothing to complain about in the units.
 same "systemd-analyze verify" "$(systemd-analyze verify --man=no --recursive-errors=no \
     rumpfuse@one.service 2>&1)" ""
