@@ -269,6 +269,7 @@ space_set_rdonly(struct space *sp, bool rdonly)
 		atomic_fetch_or(&mem->mnt_flags, MNT_RDONLY);
 	else
 		atomic_fetch_and(&mem->mnt_flags, ~(unsigned)MNT_RDONLY);
+	sp->sp_how.sh_rdonly = rdonly; /* of what comes */
 	images_set_rdonly(sp, rdonly);
 	etfs_set_rdonly(sp->sp_etfs, rdonly);
 }

@@ -43,7 +43,7 @@ struct added {
 struct space {
 	struct vfs sp_vfs;
 	struct etfs *sp_etfs;
-	struct space_how sp_how; /* c */
+	struct space_how sp_how; /* c; sh_rdonly is the manager's */
 	uint32_t sp_uid, sp_gid; /* of the root, and of what has no other owner */
 	struct nodes sp_nodes;
 	struct images sp_images;

@@ -196,15 +196,20 @@ change_reload(struct session *s, struct reload_result *ret)
 int
 change_access(struct session *s, bool rdonly)
 {
+	struct etfs_why why = {{0}};
+
 	if (!rdonly && s->s_conf->c_rdonly) {
 		log_msg(LOG_ERR, "the configuration has access = ro");
 		return -EROFS;
 	}
-	if (!rdonly && s->s_space.sp_how.sh_rdonly) {
-		log_msg(LOG_ERR,
-		    "it was mounted read-only, and its keys and images were opened "
-		    "so: unmount it, and mount it anew");
-		return -EROFS;
+	if (!rdonly) {
+		int r = etfs_make_writable(s->s_space.sp_etfs, &why);
+
+		if (r < 0) {
+			log_msg(
+			    LOG_ERR, "%s", why.ew_text[0] ? why.ew_text : strerror(-r));
+			return r;
+		}
 	}
 	space_set_rdonly(&s->s_space, rdonly);
 	atomic_store(&s->s_rdonly, rdonly);

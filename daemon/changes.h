@@ -24,7 +24,8 @@ int change_remove(struct session *s, const char *path);
  * applied. */
 int change_reload(struct session *s, struct reload_result *ret);
 /* Makes the whole read-only, or writable again as far as it was configured to be.
- * 0; -EROFS: the configuration has access = ro. */
+ * 0; -EROFS: the configuration has access = ro; or why a key cannot be written.  Images that
+ * were mounted read-only stay so. */
 int change_access(struct session *s, bool rdonly);
 
 #endif

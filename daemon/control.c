@@ -124,11 +124,13 @@ conns_max(void)
 	return n < CONNS_MIN ? CONNS_MIN : (unsigned)n;
 }
 
-static void
-take_away(struct control *ct)
+void
+control_unlink(struct control *ct)
 {
 	struct stat st;
 
+	if (!ct)
+		return;
 	/* One with our number may have come after our mount had gone. */
 	if (ct->ct_listen >= 0 && ct->ct_path && lstat(ct->ct_path, &st) == 0 &&
 	    st.st_dev == ct->ct_dev && st.st_ino == ct->ct_ino)
@@ -456,7 +458,7 @@ control_stop(struct control *ct)
 {
 	if (!ct)
 		return;
-	take_away(ct);
+	control_unlink(ct);
 	if (!ct->ct_started)
 		return;
 	pthread_mutex_lock(&ct->ct_mtx);

@@ -56,7 +56,10 @@
  *	         "waiting_limit_ms" (slow = of [daemon]; 0: none are listed)}.  "..." stands for
  *	         a part of a path that only the host could tell.  "buckets": false in the request leaves them out.
  *	reload   as SIGHUP.  result: {"added", "removed", "changed": numbers; "plan": [text…]}
- *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.
+ *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.  To rw:
+ *	         EROFS where the configuration has access = ro; and what the host says to a key
+ *	         that it had been asked for to be read only.  Images that were mounted read-only
+ *	         stay so.
  *
  * hello, list, explain and stats wait for nothing but short locks: they make no host call
  * and take no lock that is held over one.  add, remove, reload and remount are jobs of the
@@ -85,6 +88,8 @@ int control_start(struct control *c);
 /* Ends the thread and takes the socket away; before the manager is stopped.  Requests whose
  * jobs are queued are not answered any more. */
 void control_stop(struct control *c);
+/* Takes the socket away, and no more, for who ends the process; from any thread. */
+void control_unlink(struct control *c);
 /* When no job can be running any more. */
 void control_free(struct control *c);
 

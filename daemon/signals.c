@@ -191,6 +191,7 @@ static void __attribute__((noreturn)) give_up(struct session *s)
 		mnttab_abort(s->s_dev);
 		(void)mnttab_unmount(s->s_mountpoint, true);
 	}
+	control_unlink(s->s_control);
 	mnttab_helper_stop();
 	_exit(EXIT_RUN);
 }

@@ -146,6 +146,9 @@ bool etfs_overlap(struct vnode *a, struct vnode *b);
  * read-only.  Devices of file systems go on as they are.  One thread at a time, and none that
  * registers. */
 void etfs_set_rdonly(struct etfs *e, bool rdonly);
+/* Asks the host for all that eo_rdonly had not asked for: that it may be written, and locks
+ * that go with it.  0, and etfs_set_rdonly() may let it be written; or the first refusal. */
+int etfs_make_writable(struct etfs *e, struct etfs_why *why);
 
 /* What became of a registration. */
 struct etfs_info {

@@ -201,3 +201,57 @@ etfs_set_rdonly(struct etfs *e, bool rdonly)
 	}
 	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
 }
+
+/* What registering would have asked for if it had been for writing. */
+static int
+make_writable(struct etfs_key *k, struct etfs_why *why)
+{
+	struct vfs *v = k->k_etfs->e_vfs;
+	struct key_probe p;
+	bool ready;
+	int r;
+
+	/* One that is missing is resolved under this mutex; it will be asked for then. */
+	pthread_mutex_lock(&v->vfs_attach_mtx);
+	atomic_store(&k->k_rdonly, false);
+	ready = atomic_load(&k->k_ready);
+	pthread_mutex_unlock(&v->vfs_attach_mtx);
+	if (!ready)
+		return 0;
+	r = key_check(k, why, &p);
+	if (r == 0) {
+		hc_close(p.kp_fd);
+		if (p.kp_stat.hs_dev == k->k_dev && p.kp_stat.hs_ino == k->k_ino &&
+		    range_equal(&p.kp_win, &k->k_win)) {
+			key_unlock(k);
+			k->k_lock = p.kp_lock;
+			k->k_locked_write = true;
+			return 0;
+		}
+		hostlock_drop(k->k_etfs, p.kp_lock, &p.kp_win, true);
+		why_say(why, k->k_at.at_path, k->k_host, "it is another file by now");
+		r = -ESTALE;
+	}
+	atomic_store(&k->k_rdonly, true);
+	return r;
+}
+
+int
+etfs_make_writable(struct etfs *e, struct etfs_why *why)
+{
+	struct etfs_list l;
+	int r = etfs_list(e, &l);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < l.el_n; i++) {
+		struct etfs_key *k = (struct etfs_key *)l.el_mounts[i];
+
+		if (!k->k_own_rdonly && atomic_load(&k->k_rdonly) && !is_device(k))
+			r = make_writable(k, why);
+	}
+	if (r == 0)
+		e->e_opts.eo_rdonly = false;
+	etfs_list_done(&l);
+	return r;
+}

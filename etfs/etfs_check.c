@@ -89,7 +89,7 @@ static int
 try_open(const struct etfs_key *k, struct etfs_why *why, const struct key_probe *p)
 {
 	struct etfs *e = k->k_etfs;
-	bool dir = S_ISDIR(p->kp_stat.hs_mode), rw = !dir && !k->k_rdonly;
+	bool dir = S_ISDIR(p->kp_stat.hs_mode), rw = !dir && p->kp_write;
 	int flags = O_NOCTTY | O_NONBLOCK | (dir ? O_DIRECTORY : 0), fd;
 
 	fd = WITH_FDS(e, hc_reopen(p->kp_fd, flags | (rw ? O_RDWR : O_RDONLY)));
@@ -173,7 +173,7 @@ take_lock(const struct etfs_key *k, struct etfs_why *why, struct key_probe *p)
 	if (k->k_no_lock || !p->kp_window)
 		return 0;
 	r = hostlock_add(
-	    k->k_etfs, &p->kp_stat, p->kp_fd, w, !k->k_rdonly, &pid, &p->kp_lock);
+	    k->k_etfs, &p->kp_stat, p->kp_fd, w, p->kp_write, &pid, &p->kp_lock);
 	if (r == -EAGAIN) {
 		if (pid > 0)
 			snprintf(who, sizeof(who), "process %d", pid);
@@ -236,6 +236,7 @@ check_object(const struct etfs_key *k, struct etfs_why *why, struct key_probe *p
 		SAY(k, why, "%s", WORDS(r));
 		return r;
 	}
+	p->kp_write = !atomic_load(&k->k_rdonly);
 	p->kp_type = type_for(k->k_wanted, p->kp_stat.hs_mode);
 	r = check_kind(p->kp_type, p->kp_stat.hs_mode);
 	if (r < 0) {

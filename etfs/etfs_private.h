@@ -99,9 +99,10 @@ struct etfs {
 	struct vfs *e_vfs;        /* c */
 	_Atomic uint64_t e_ref;   /* a: the owner's and one for each key */
 	_Atomic uint64_t e_nkeys; /* a */
-	struct etfs_opts e_opts;  /* c; its eo_ttl_ns e_key_mtx */
-	_Atomic bool e_rdonly;    /* a: etfs_set_rdonly() */
-	unsigned e_shard_fds;     /* c: how many fds a shard may keep */
+	struct etfs_opts
+	    e_opts; /* c; eo_ttl_ns e_key_mtx, eo_rdonly the changing thread's */
+	_Atomic bool e_rdonly; /* a: etfs_set_rdonly() */
+	unsigned e_shard_fds;  /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
@@ -132,19 +133,22 @@ struct etfs_view {
 struct etfs_key {
 	struct mount k_mount; /* the first member */
 	struct attach k_at;
-	struct etfs *k_etfs;                 /* c: one reference */
-	char *k_host;                        /* c: the host path as given */
-	char *k_partition;                   /* c: or NULL */
-	uint64_t k_begin, k_size;            /* c: as asked for */
-	enum etfs_type k_wanted;             /* c: as asked for */
-	enum etfs_symlinks k_symlinks;       /* c */
-	bool k_rdonly, k_special, k_no_lock; /* c */
-	bool k_device;                       /* c: has no name: etfs_device_get() */
-	bool k_watch;                        /* c: directories in it are to be watched */
+	struct etfs *k_etfs;           /* c: one reference */
+	char *k_host;                  /* c: the host path as given */
+	char *k_partition;             /* c: or NULL */
+	uint64_t k_begin, k_size;      /* c: as asked for */
+	enum etfs_type k_wanted;       /* c: as asked for */
+	enum etfs_symlinks k_symlinks; /* c */
+	bool k_special, k_no_lock;     /* c */
+	bool k_own_rdonly;             /* c: whatever the others are */
+	_Atomic bool k_rdonly;         /* a: so it is used; etfs_make_writable() */
+	bool k_device;                 /* c: has no name: etfs_device_get() */
+	bool k_watch;                  /* c: directories in it are to be watched */
 	_Atomic bool k_ready;  /* a: the host object is there and has passed the checks */
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
 	bool k_window;         /* k: a fixed range */
+	bool k_locked_write;   /* k: k_lock keeps readers out as well */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
 	char *k_real; /* k: directories: the host path without links; or NULL */
@@ -272,6 +276,7 @@ struct key_probe {
 	struct hc_stat kp_stat;
 	enum etfs_type kp_type;
 	bool kp_window;
+	bool kp_write; /* it has been tried for that, and locked for it */
 	struct etfs_range kp_win;
 	struct hostlock *kp_lock; /* taken; or NULL */
 };

@@ -66,6 +66,12 @@ range_holds(const struct etfs_range *r, uint64_t off, uint64_t len)
 }
 
 static inline bool
+range_equal(const struct etfs_range *a, const struct etfs_range *b)
+{
+	return a->r_begin == b->r_begin && a->r_len == b->r_len;
+}
+
+static inline bool
 range_overlap(const struct etfs_range *a, const struct etfs_range *b)
 {
 	return a->r_len && b->r_len && a->r_begin < range_end(b) &&

@@ -130,6 +130,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 	k->k_dev = p->kp_stat.hs_dev;
 	k->k_ino = p->kp_stat.hs_ino;
 	k->k_lock = p->kp_lock;
+	k->k_locked_write = p->kp_write;
 	k->k_mount.mnt_type = etfs_type_name(p->kp_type);
 	if (p->kp_type == ETFS_CHR)
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_NOCACHE);
@@ -138,7 +139,7 @@ key_settle(struct etfs_key *k, const struct key_probe *p)
 void
 key_unlock(struct etfs_key *k)
 {
-	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, !k->k_rdonly);
+	hostlock_drop(k->k_etfs, k->k_lock, &k->k_win, k->k_locked_write);
 	k->k_lock = NULL;
 }
 
@@ -225,7 +226,8 @@ key_new(struct etfs *e, const struct etfs_spec *s, char *path)
 	k->k_size = s->es_size;
 	k->k_wanted = k->k_type = s->es_type;
 	k->k_symlinks = s->es_symlinks;
-	k->k_rdonly = s->es_rdonly || e->e_opts.eo_rdonly;
+	k->k_own_rdonly = s->es_rdonly;
+	atomic_init(&k->k_rdonly, s->es_rdonly || e->e_opts.eo_rdonly);
 	k->k_special = s->es_special;
 	k->k_no_lock = s->es_no_lock || e->e_opts.eo_no_lock;
 	k->k_watch = (s->es_watch == ETFS_WATCH_AUTO ||

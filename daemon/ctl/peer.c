@@ -171,7 +171,13 @@ explain_unreached(struct peer *p, int err, const char *path, GString *why)
 		    p->p_seconds);
 		return CTL_PROTOCOL;
 	}
-	if (err == -EACCES || err == -EPERM) {
+	if (err == -EPERM) {
+		g_autofree char *stranger = user_name(p->p_conn.c_uid);
+
+		g_string_append_printf(why,
+		    "%s belongs to %s, who does not serve this mount: not used", name,
+		    stranger);
+	} else if (err == -EACCES) {
 		g_autofree char *owner =
 		    p->p_mnt && p->p_mnt->m_has_uid ? user_name(p->p_mnt->m_uid) : NULL;
 

@@ -194,6 +194,12 @@ done
 same "ro: the host is untouched" "$(ls "$W/ro" | tr '\n' ' ')$(cat "$W/ro/file")" \
     "file link sub ro"
 
+touch -a -d 2001-02-03 "$W/ro/file" "$W/ro"
+check "ro: reading again" cat "$M/ro/file"
+check "ro: listing" ls "$M/ro"
+same "ro: the host's access times" "$(stat -c %x "$W/ro/file" "$W/ro" | cut -d' ' -f1 | tr '\n' ' ')" \
+    "2001-02-03 2001-02-03 "
+
 # missing = hide.
 refuse "a missing one" 'No such file' cat "$M/later"
 same "is not listed" "$(ls "$M" | grep -c later)" 0

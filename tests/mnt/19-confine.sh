@@ -8,7 +8,8 @@ N=$W/nobody
 U="setpriv --reuid=65534 --regid=65534 --clear-groups"
 FILTER=2
 if grep -qE '__(asan|tsan)_init' "$RUMPFUSE"; then FILTER=0; fi
-mkdir "$M" "$H" "$N" "$N/m" "$N/dir"
+mkdir "$M" "$H" "$N" "$N/m" "$N/dir" "$N/run"
+export XDG_RUNTIME_DIR=$N/run # nobody's
 truncate -s 4M "$W/disk"
 echo text >"$W/file"
 cat >"$W/conf" <<X

@@ -292,6 +292,7 @@ log_has "what was asked by one who has gone is done" 'key /added: added'
 check "the key is there" grep -q text "$M/added/f"
 
 # The end, with the manager stuck.
+sleep 0.3
 kill -STOP "${RF_PID[$B]}"
 client drop "$SOCK" "{\"op\":\"add\",\"key\":\"/more=$B/r/sub/f2\"}"
 sleep 0.3
@@ -350,6 +351,21 @@ access = ro' "$M"
 SOCK=$(sock "$M")
 says "access = ro" .result.access '"ro"' '{"op":"hello"}'
 says "stays" .error.code '"EROFS"' '{"op":"remount","access":"rw"}'
+rf_umount "$M"
+rf_mount none "$M" -o ro -k "/d=$H" -k "/w=$W/disk,type=blk" -k "/r=$W/disk,type=blk,access=ro" \
+    -k "/new=$W/new,missing=hide,type=blk"
+SOCK=$(sock "$M")
+check "another reader" rf_mount none "$B" -k "/w=$W/disk,type=blk,access=ro"
+says "-o ro: not while another reads a range" .error.code '"EBUSY"' '{"op":"remount","access":"rw"}'
+refuse "still read-only" 'Read-only' touch "$M/d/x"
+rf_umount "$B"
+says "-o ro and remount rw" .ok true '{"op":"remount","access":"rw"}'
+check "the kernel is told" mount -i -o remount,rw "$M"
+check "it can be written" sh -c "touch $M/x $M/d/x && head -c 512 /dev/zero | dd of=$M/w conv=notrunc status=none"
+refuse "but what is read-only itself" 'Read-only' sh -c "echo x >$M/r"
+truncate -s 1M "$W/new"
+check "and what comes" sh -c "head -c 512 /dev/zero | dd of=$M/new conv=notrunc status=none"
+refuse "the range is locked" 'in use: locked' timeout 5 "$RUMPFUSE" -f -k "/w=$W/disk,type=blk" none "$B"
 rf_umount "$M"
 
 # A user's own.

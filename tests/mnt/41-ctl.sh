@@ -248,19 +248,90 @@ stuck=$!
 sleep 1
 start=$(now)
 ctl 0 "$W/front" stats
-same "what waits comes first" "$(sed -n '1s/ for.*//p' "$W/ctl.out")" "WAITING: 1 request"
+# The release of the reading before may be among them.
+same "what waits comes first" "$(sed -n '1s/[12] requests* for.*//p' "$W/ctl.out")" "WAITING: "
 said "for what, and who" "^ *[0-9.]+ m?s +[a-z]+ +$stuck +/k.*$W/host/k"
 ctl 0 "$W/front" explain /k/f "$W/front/k/f"
 ctl 0 "$W/front" list
 ctl 0 "$W/front" top -b -n 1 -d 0.1
-said "in top as well" '^WAITING: 1 request'
+said "in top as well" '^WAITING: [12] request'
 ctl 0 "$W/front" stats --openmetrics
-said "and in the metrics" '^rumpfuse_waiting_requests\{.*\} 1$'
+said "and in the metrics" '^rumpfuse_waiting_requests\{.*\} [12]$'
 at_most "seconds of five answers of a mount that hangs" "$(since "$start")" 3
 kill -CONT "${RF_PID[$W/host]}"
 wait $stuck
 rf_umount "$W/front"
 rf_umount "$W/host"
+
+# A user's own: he may, root may, others may not.
+U=$W/user
+mkdir -p "$U/run" "$U/m"
+mknod -m 666 "$W/fuse" c 10 229
+mount --bind "$W/fuse" /dev/fuse
+chown -R 65534:65534 "$U"
+as()
+{
+	XDG_RUNTIME_DIR=$U/run setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"
+}
+XDG_RUNTIME_DIR=$U/run setpriv --reuid=65534 --regid=65534 --clear-groups \
+    "$RUMPFUSE" -f -k "/k=$W/b" none "$U/m" >"$W/daemon.u.log" 2>&1 &
+daemon=$!
+for ((i = 0; i < 200; i++)); do
+	[ ! -S "$(echo "$U"/run/rumpfuse/*:*)" ] || break
+	sleep 0.05
+done
+same "the user himself" "$(as 65534 "$CTL" "$U/m" list -p 2>&1)" /k
+same "root, of whose runtime directory it is not" "$("$CTL" -S "$U"/run/rumpfuse/*:* list -p 2>&1)" /k
+refuse "another user" "permission denied: only root and the user who runs the daemon, nobody" \
+    as 65533 "$CTL" "$U/m" list
+# Somebody's socket where root's should be is not talked to.
+mv "$sock" "$sock.root"
+chmod 777 /run/rumpfuse
+mkfifo "$W/in"
+cp "$HERE/ctl-fake.py" "$W"
+setpriv --reuid=65534 --regid=65534 --clear-groups \
+    /usr/bin/python3 "$W/ctl-fake.py" /run/rumpfuse "${sock##*/}" <"$W/in" >"$W/fake.out" &
+fake=$!
+exec 7>"$W/in"
+for ((i = 0; i < 200; i++)); do
+	! grep -q ready "$W/fake.out" || break
+	sleep 0.05
+done
+refuse "a stranger's socket in the place of root's" "belongs to nobody .uid 65534., who does not serve" \
+    "$CTL" "$M" list
+exec 7>&-
+wait $fake
+chmod 755 /run/rumpfuse
+mv -f "$sock.root" "$sock"
+ctl 0 "$M" list
+kill -TERM $daemon
+wait $daemon
+same "that daemon's end" $? 0
+umount /dev/fuse
+
+# The completion of the shell.
+same "bash: mounts, commands, keys, files" "$(
+	compopt() { :; }
+	PATH=$W:$PATH
+	. "$HERE/../../dist/completion/bash/rumpfusectl"
+	try()
+	{
+		COMP_WORDS=(rumpfusectl "$@") COMP_CWORD=$#
+		_rumpfusectl
+		echo "${COMPREPLY[*]}"
+	}
+	try ""
+	try mo
+	try "$M" re
+	try -t 5 "$M" remove /d
+	try "$M" stats --op
+	try "$M" add /x = "$W/im"
+)" "$M mounts
+mounts
+remove reload
+/disk/p1
+--openmetrics
+$W/img"
 
 # The end, and the next one, while somebody looks.
 python3 "$HERE/ctl-pty.py" \

@@ -3,7 +3,7 @@
 # what is installed, and shows what it is said to show (docs.py); the pages name every option and
 # every key that there is, and no others; they are formatted without complaint, and what they
 # refer to is there.  Completion, as a shell asks for it.
-LIMIT=240
+LIMIT=600
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$RUMPFUSE")
 top=$(realpath "$HERE/../..")

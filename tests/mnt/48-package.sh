@@ -5,7 +5,7 @@
 # without a trace.
 #
 # RF_PACKAGES: a directory with packages that are built already (./dev package).
-LIMIT=240
+LIMIT=600
 . "$(dirname "$0")/lib.sh"
 build=$(dirname "$RUMPFUSE")
 top=$(realpath "$HERE/../..")
@@ -76,15 +76,18 @@ check "install with DESTDIR" env DESTDIR="$W/d" meson install -C "$build" --no-r
 same "what is installed" "$(cd "$W/d" && find . ! -type d -printf '/%P\n' | sort)" "$(files_of /usr/local | sort)"
 check "uninstall with DESTDIR" ninja --quiet -C "$build" uninstall
 same "what DESTDIR has left" "$(find "$W/d" -mindepth 1 2>/dev/null)" ""
+mkdir "$W/usr" && mount --bind /usr "$W/usr"
 overlay /usr /usr usr
 check "install" meson install -C "$build" --no-rebuild --quiet
 same "pkg-config finds it" "$(pkg-config --modversion ukfs)" "$version"
 same "rumpfuse -V" "$(/usr/local/sbin/rumpfuse -V)" "rumpfuse $version"
 same "ukfs -V" "$(/usr/local/bin/ukfs -V)" "ukfs (rumpfuse) $version"
 same "rumpfusectl -V" "$(/usr/local/bin/rumpfusectl -V)" "rumpfusectl $version"
+same "what is installed is there" "$(added usr "$W/usr" | grep -c '/sbin/\|/share/man/')" \
+    "$(files_of /usr/local | grep -c '/sbin/\|/share/man/')"
 check "uninstall" ninja --quiet -C "$build" uninstall
-same "what is left of it" "$(added usr /usr)" ""
-umount "$build"
+same "what is left of it" "$(added usr "$W/usr")" ""
+umount "$build" "$W/usr"
 # What the original has is seen again once nobody holds the copy.
 umount -l /usr
 

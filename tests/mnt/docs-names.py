@@ -154,10 +154,16 @@ def references():
                 print(f"FAIL {name} refers to {ref}({section}), which is not there")
 
 
-for prog in ("rumpfuse.8", "rumpfusectl.8", "mount.rumpfuse.8", "ukfs.1"):
-    if os.path.exists(f"{DOC}/{prog}") and prog != "mount.rumpfuse.8":
-        same(f"options of {prog[:-2]}", help_options(out(prog[:-2], "--help")), option_items(page(prog)),
-             "the program", prog)
+for prog in ("rumpfuse.8", "rumpfusectl.8", "ukfs.1"):
+    asked = help_options(out(prog[:-2], "--help"))
+    same(f"options of {prog[:-2]}", asked, option_items(page(prog)), "the program", prog)
+    with open(f"{DOC}/../dist/completion/zsh/_{prog[:-2]}", encoding="utf-8") as shell:
+        same(f"options of {prog[:-2]}", {o for o in asked if o.startswith("--")},
+             {o for o in options(shell.read().replace("{", " ").replace(",", " ")) if o in asked and o.startswith("--")},
+             "the program", "zsh's completion")
+same("options of mount.rumpfuse",
+     {"-" + c for w in re.findall(r"-([a-zA-Z]+)\b", out("mount.rumpfuse", "-?").split("usage:")[-1]) for c in w},
+     {o for o in option_items(page("mount.rumpfuse.8")) if len(o) == 2}, "the program", "mount.rumpfuse.8")
 configuration()
 mount_options()
 ukfs()
