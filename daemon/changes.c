@@ -147,6 +147,8 @@ remove_key(struct session *s, const char *path)
 	}
 	conf_drop_key(c, i);
 	added_drop(&s->s_space.sp_added, path);
+	/* Who is told that it is gone finds it so. */
+	s->s_space.sp_vfs.vfs_notify->settle_names(s->s_space.sp_vfs.vfs_notify_arg);
 	log_msg(LOG_NOTICE, "key %s: removed", path);
 	catalog_publish(&s->s_catalog, &s->s_space, c);
 	return 0;

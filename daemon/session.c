@@ -280,6 +280,9 @@ serve(struct session *s)
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
+		/* It has not been seen in the table; but a moment ago it was put there. */
+		if (s->s_dev == 0 && !s->s_given)
+			fuse_session_unmount(s->s_se);
 		unmount(s);
 		end_notes(s);
 		return EXIT_MOUNT;

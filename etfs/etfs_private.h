@@ -3,6 +3,7 @@
  *
  *   etfs_table.c   keys: register, find, list
  *   etfs_change.c  keys: remove, withdraw and restore, change in place
+ *   etfs_info.c    statistics
  *   etfs_copy.c    files copied into memory at the start
  *   etfs_check.c   the checks of a registration, in their order
  *   etfs_lock.c    range locks against other processes

@@ -221,9 +221,9 @@ TEST(many_keys)
 	double s;
 
 	REQUIRE(a && b);
-	clock_gettime(CLOCK_MONOTONIC, &t0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t0);
 	REQUIRE(plan_make(&pl, a, b, NULL));
-	clock_gettime(CLOCK_MONOTONIC, &t1);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t1);
 	CHECK_EQ(pl.pl_added, 1000);
 	CHECK_EQ(pl.pl_removed, 1000);
 	CHECK_EQ(pl.pl_changed, 0);

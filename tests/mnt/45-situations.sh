@@ -242,6 +242,7 @@ same "and nothing went into a key" "$(cat "$M/file")" text
 off
 row "few descriptors" 0 '' bash -c "ulimit -n 20; '$RUMPFUSE' -f -s $A $M & sleep 1; cat $M/file; umount $M; wait"
 row "hardly any descriptors" 4 'Too many open files' bash -c "ulimit -n 8; '$RUMPFUSE' $A $M"
+rf_is_mounted "$M" && fail "hardly any descriptors: it is still mounted"
 
 # The log: full, gone, a pipe that nobody reads.  Nobody waits for it, nobody ends of it.
 traced()

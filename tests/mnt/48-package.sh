@@ -83,8 +83,8 @@ same "pkg-config finds it" "$(pkg-config --modversion ukfs)" "$version"
 same "rumpfuse -V" "$(/usr/local/sbin/rumpfuse -V)" "rumpfuse $version"
 same "ukfs -V" "$(/usr/local/bin/ukfs -V)" "ukfs (rumpfuse) $version"
 same "rumpfusectl -V" "$(/usr/local/bin/rumpfusectl -V)" "rumpfusectl $version"
-same "what is installed is there" "$(added usr "$W/usr" | grep -c '/sbin/\|/share/man/')" \
-    "$(files_of /usr/local | grep -c '/sbin/\|/share/man/')"
+same "what is installed is there" "$(added usr "$W/usr" | grep -c '/sbin/\|/share/man/man./')" \
+    "$(files_of /usr/local | grep -c '/sbin/\|/share/man/man./')"
 check "uninstall" ninja --quiet -C "$build" uninstall
 same "what is left of it" "$(added usr "$W/usr")" ""
 umount "$build" "$W/usr"

@@ -55,7 +55,7 @@ def read(seconds):
         frame = whole[-1] if whole else frames[-1]
 
 
-def until(what, test, seconds=10):
+def until(what, test, seconds=30):
     deadline = time.monotonic() + seconds
     while not test():
         if time.monotonic() > deadline:
