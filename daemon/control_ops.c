@@ -77,6 +77,8 @@ hello(struct session *s, struct jw *w)
 	jw_text(w, "config", s->s_opt->o_config);
 	jw_text(w, "device", device);
 	jw_text(w, "access", atomic_load(&s->s_rdonly) ? "ro" : "rw");
+	jw_number(w, "threads", s->s_nthreads);
+	jw_bool(w, "clone_fd", s->s_opt->o_clone_fd);
 }
 
 static GString *
