@@ -28,7 +28,8 @@
  *
  * Operations:
  *	hello    result: {"version", "protocol": 1, "pid", "uid", "source", "mountpoint",
- *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro")}
+ *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro"),
+ *	         "threads" (that serve, at most), "clone_fd": bool}
  *	list     result: {"entries": [entry…]} in the order of their paths.  An entry: {"path",
  *	         "kind": "key" | "image" | "node", "type" (reg, blk, chr, dir, dir-subdirs, -;
  *	         the image's type; dir, file, symlink, chr …, whiteout), "begin", "size" (bytes
