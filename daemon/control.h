@@ -56,7 +56,8 @@
  *	         that have been with the daemon for longer than the limit, oldest first],
  *	         "waiting_limit_ms" (slow = of [daemon]; 0: none are listed)}.  "..." stands for
  *	         a part of a path that only the host could tell.  "buckets": false in the request leaves them out.
- *	reload   as SIGHUP.  result: {"added", "removed", "changed": numbers; "plan": [text…]}
+ *	reload   as SIGHUP.  result: {"added", "removed", "changed", "later" (settings that
+ *	         wait for the next mount, not counted in "changed"): numbers; "plan": [text…]}
  *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.  To rw:
  *	         EROFS where the configuration has access = ro; and what the host says to a key
  *	         that it had been asked for to be read only.  Images that were mounted read-only

@@ -168,6 +168,7 @@ do_reload(struct session *s, struct task *t)
 	jw_number(&w, "added", rr.rr_added);
 	jw_number(&w, "removed", rr.rr_removed);
 	jw_number(&w, "changed", rr.rr_changed);
+	jw_number(&w, "later", rr.rr_later);
 	jw_open(&w, "plan", '[');
 	for (size_t i = 0; i < rr.rr_nplan; i++)
 		jw_text(&w, NULL, rr.rr_plan[i]);

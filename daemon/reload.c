@@ -115,6 +115,7 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 	    .rr_added = pl->pl_added,
 	    .rr_removed = pl->pl_removed,
 	    .rr_changed = pl->pl_changed - pl->pl_later,
+	    .rr_later = pl->pl_later,
 	    .rr_plan = calloc(n + 1, sizeof(char *)),
 	};
 	for (size_t i = 0; ret->rr_plan && i < n; i++) {

@@ -74,6 +74,7 @@ static void
 print_plan(JsonObject *result, GString *out)
 {
 	JsonArray *plan = get_arr(result, "plan");
+	uint64_t later = get_num(result, "later", 0);
 
 	for (guint i = 0; i < arr_len(plan); i++) {
 		JsonNode *n = json_array_get_element(plan, i);
@@ -87,9 +88,13 @@ print_plan(JsonObject *result, GString *out)
 	}
 	g_string_append_printf(out,
 	    "%" G_GUINT64_FORMAT " added, %" G_GUINT64_FORMAT
-	    " removed, %" G_GUINT64_FORMAT " changed\n",
+	    " removed, %" G_GUINT64_FORMAT " changed",
 	    get_num(result, "added", 0), get_num(result, "removed", 0),
 	    get_num(result, "changed", 0));
+	if (later)
+		g_string_append_printf(
+		    out, ", %" G_GUINT64_FORMAT " at the next mount", later);
+	g_string_append_c(out, '\n');
 }
 
 int
@@ -102,6 +107,7 @@ cmd_reload(const struct ctl *o, struct peer *p)
 	if (rc)
 		return rc;
 	out = g_string_new(NULL);
-	print_plan(a.a_result, out);
+	if (!o->o_quiet)
+		print_plan(a.a_result, out);
 	return done(o, &a, out);
 }

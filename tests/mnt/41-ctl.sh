@@ -170,10 +170,19 @@ echo "frob = 1" >>"$W/lab.conf"
 ctl 1 "$M" reload
 told "a broken file" 'lab.conf:18: .*frob'
 told "is refused" '^rumpfusectl: reload: .*EINVAL'
+ctl 1 "$M" reload -q
+told "quietly: the reason" '^rumpfusectl: reload: .*lab.conf:18: .*frob'
+same "alone" "$(cat "$W/ctl.out" "$W/ctl.err" | wc -l)" 1
 same "and nothing has changed" "$(cat "$M/new/f")" text
 echo "$conf" >"$W/lab.conf"
 ctl 0 "$M" reload --json
-json "as JSON" '[.added, .removed, .changed]' '[0,1,0]'
+json "as JSON" '[.added, .removed, .changed, .later]' '[0,1,0,0]'
+printf '[daemon]\nthreads = 3\n%s\n' "$conf" >"$W/lab.conf"
+ctl 0 "$M" reload
+said "what waits for the next mount, apart" '^0 added, 0 removed, 0 changed, 1 at the next mount$'
+echo "$conf" >"$W/lab.conf"
+ctl 0 "$M" reload -q
+same "quietly: nothing" "$(cat "$W/ctl.out" "$W/ctl.err")" ""
 ctl 0 "$M" remove /new
 check "it is gone at once" test ! -e "$M/new"
 ctl 1 "$M" remove /new
