@@ -245,7 +245,10 @@ same "through two" "$(cat "$W/front/k/f")" text
 kill -STOP "${RF_PID[$W/host]}"
 stat "$W/front/k/f" >/dev/null &
 stuck=$!
-sleep 1
+for ((i = 0; i < 100; i++)); do
+	"$CTL" "$W/front" stats 2>&1 | grep -qE "^ *[0-9.]+ m?s +[a-z]+ +$stuck " && break
+	sleep 0.1
+done
 start=$(now)
 ctl 0 "$W/front" stats
 # The release of the reading before may be among them.
