@@ -143,6 +143,14 @@ said "a relative path in the mount" '^/src/deep$'
 at / 0 "$M" explain etc
 said "and from elsewhere" '^/etc$'
 
+ctl 0 "$M" explain /l/motd
+said "a link on the way is followed" '^  note +symlinks followed: /l -> etc$'
+said "to what is declared there" '^  ruled by +/etc/motd$'
+ctl 0 "$M" explain /src/.env
+said "a whiteout: nothing may be done to it" '^  access +-$'
+ctl 0 "$M" explain /src/.env/x
+said "nor is there anything below it" '^  note +not there: /src/.env is hidden by a whiteout$'
+
 # add, remove, reload.
 at "$W/src" 0 "$M" add /new=deep,access=ro
 same "nothing is said of what was done" "$(cat "$W/ctl.out" "$W/ctl.err")" ""
