@@ -22,7 +22,7 @@ sock()
 
 client()
 {
-	timeout 100 /usr/bin/python3 "$W/control.py" "$@"
+	timeout $((100 + MESSAGES / 500)) /usr/bin/python3 "$W/control.py" "$@"
 }
 
 # ask LINE…: of the daemon at $SOCK; its answers, a line each, are in $W/answers.
