@@ -220,9 +220,16 @@ under()
 	explain /src/over '["/src/over","node","file",null,true]'
 }
 says "a key that cannot come" .error.code '"ENOENT"' '{"op":"add","key":"/src=/nowhere"}'
-same "they are as they were" "$(cat "$M/src/over"; readlink "$M/src/d/mine"; stat -c %t:%T "$M/src/.env")" \
-    "overkept
+as_they_were()
+{
+	same "they are as they were" "$(cat "$M/src/over"; readlink "$M/src/d/mine"
+	stat -c %t:%T "$M/src/.env")" "overkept
 0:0"
+}
+as_they_were
+says "nor a file, which has nothing below it" .error.code '"ENOTDIR"' \
+    "{\"op\":\"add\",\"key\":\"/src=$H/f\"}"
+as_they_were
 says "add over nodes" .ok true "{\"op\":\"add\",\"key\":\"/src=$W/src\"}"
 under "added"
 says "no difference" '[.result.added,.result.removed,.result.changed]' '[0,0,0]' '{"op":"reload"}'
