@@ -290,6 +290,7 @@ void
 key_list(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	k->k_next = NULL; /* one that comes back had another behind it */
 	k->k_prevp = e->e_list_tail;
 	*e->e_list_tail = k;
 	e->e_list_tail = &k->k_next;
