@@ -161,31 +161,52 @@ in_image(struct session *s, const struct entry *en, const char *path, struct fin
 	f->f_exists = en->en_missing ? 0 : *rest ? -1 : 1;
 }
 
-static void
-find(struct session *s, const struct catalog *cg, const struct entry *en,
-    const char *path, struct finding *f)
+static const struct entry *
+next_above(const struct catalog *cg, const struct entry *en)
 {
-	const struct entry *over;
-	char *up;
+	char *up = g_path_get_dirname(en->en_path);
+	const struct entry *over =
+	    strcmp(en->en_path, "/") == 0 ? NULL : catalog_above(cg, up);
 
-	if (!en || (en->en_kind == ENTRY_NODE && strcmp(en->en_type, "whiteout") != 0)) {
-		in_memory(s, en, path, f);
-		return;
-	}
-	if (en->en_kind == ENTRY_KEY) {
+	g_free(up);
+	return over;
+}
+
+/* Is the key registered, or the image mounted? */
+static bool
+is_attached(struct session *s, const struct entry *en)
+{
+	return vfs_attach_peek(&s->s_space.sp_vfs, en->en_path) != NULL;
+}
+
+/* What en, or what is declared above it, comes to: a node that is in memory below a key or an
+ * image is covered by that. */
+static const struct entry *
+that_rules(struct session *s, const struct catalog *cg, const struct entry *en)
+{
+	const struct entry *over = en;
+
+	while (over && over->en_kind == ENTRY_NODE && !is_attached(s, over))
+		over = next_above(cg, over);
+	return over && over->en_kind != ENTRY_NODE && is_attached(s, over) ? over : en;
+}
+
+static void
+find(struct session *s, const struct entry *en, const char *path, struct finding *f)
+{
+	if (en && en->en_kind == ENTRY_KEY) {
 		in_key(s, en, path, f);
 		return;
 	}
-	if (en->en_kind == ENTRY_IMAGE) {
+	if (en && en->en_kind == ENTRY_IMAGE) {
 		in_image(s, en, path, f);
 		return;
 	}
 	/* In memory a whiteout is a device 0:0 like any other; over something else it hides. */
-	up = g_path_get_dirname(en->en_path);
-	over = catalog_above(cg, up);
-	g_free(up);
-	if (!over || over->en_kind == ENTRY_NODE)
+	if (!en || strcmp(en->en_type, "whiteout") != 0 || !is_attached(s, en))
 		in_memory(s, en, path, f);
+	if (!en || strcmp(en->en_type, "whiteout") != 0)
+		return;
 	f->f_hidden = true;
 	if (*below(en, path)) {
 		f->f_kind = "none";
@@ -272,9 +293,9 @@ control_explain(struct session *s, const char *path, struct jw *w)
 
 	links_follow(s, cg, path, &lk);
 	at = lk.lk_path->str;
-	en = cg ? catalog_above(cg, at) : NULL;
+	en = that_rules(s, cg, cg ? catalog_above(cg, at) : NULL);
 	if (lk.lk_end == LINKS_THERE)
-		find(s, cg, en, at, &f);
+		find(s, en, at, &f);
 	else
 		not_found_out(&lk, &f);
 	if (lk.lk_followed->len)

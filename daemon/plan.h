@@ -67,6 +67,8 @@ struct plan_runs {
 /* runs NULL: all does.  False: no memory. */
 bool plan_make(struct plan *pl, const struct conf *old_conf, const struct conf *new_conf,
     const struct plan_runs *runs);
+/* One step: c->c_etfs[i] comes (PO_ADD) or goes (PO_REMOVE). */
+bool plan_make_key(struct plan *pl, const struct conf *c, size_t i, enum plan_op op);
 void plan_done(struct plan *pl);
 
 /* Is something declared below this path from now on? */

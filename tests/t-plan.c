@@ -160,6 +160,27 @@ TEST(order)
 	conf_free(b);
 }
 
+TEST(one_key)
+{
+	struct conf *c = conf_of("[dir /d]\n[etfs /a]\nhost=/x\n[etfs /b]\nhost=/y\n");
+	struct plan pl;
+
+	REQUIRE(c && plan_make_key(&pl, c, 1, PO_ADD));
+	CHECK_EQ(pl.pl_n, 1);
+	CHECK_EQ(pl.pl_naway, 0);
+	CHECK(pl.pl_steps[0].ps_op == PO_ADD && pl.pl_steps[0].ps_kind == PK_KEY);
+	CHECK(pl.pl_steps[0].ps_new.ci_key == &c->c_etfs[1]);
+	CHECK(strcmp(pl.pl_steps[0].ps_path, "/b") == 0);
+	plan_done(&pl);
+	REQUIRE(plan_make_key(&pl, c, 0, PO_REMOVE));
+	CHECK_EQ(pl.pl_n, 1);
+	CHECK_EQ(pl.pl_naway, 1);
+	CHECK(pl.pl_steps[0].ps_op == PO_REMOVE);
+	CHECK(pl.pl_steps[0].ps_old.ci_key == &c->c_etfs[0]);
+	plan_done(&pl);
+	conf_free(c);
+}
+
 TEST(in_place)
 {
 	struct conf *a = conf_of("[etfs /k]\nhost=/x\n[file /f]\ncontent=1\n[file /g]\n");

@@ -220,6 +220,73 @@ cp "$W/conf.good" "$W/conf"
 says "remove what was added" .ok true '{"op":"remove","key":"/new/"}'
 says "and it stays away" '[.ok,.result.added]' '[true,0]' '{"op":"reload"}'
 check "it is not there" test ! -e "$M/new"
+says "what is no key" '[.error.code,(.error.text|test("^/tmp: .*\\[dir /tmp\\].*conf:[0-9]+.*file"))]' \
+    '["ENOENT",true]' '{"op":"remove","key":"/tmp"}'
+says "nor is an image" '.error.text|test("^/img: .*\\[mount /img\\]")' true \
+    '{"op":"remove","key":"/img"}'
+
+# With what is declared below it, as by a reload.
+mkdir "$W/src"
+echo secret >"$W/src/.env"
+echo host >"$W/src/over"
+cat >>"$W/conf" <<'X'
+[whiteout /src/.env]
+[file /src/over]
+content = over
+[dir /src/d]
+X
+says "nodes" .result.added 3 '{"op":"reload"}'
+explain /src/.env '["/src/.env","whiteout","whiteout",null,true]'
+ln -s kept "$M/src/d/mine"
+under()
+{
+	refuse "$1: a whiteout hides" 'No such file' stat "$M/src/.env"
+	same "$1: what is declared lies over it" "$(cat "$M/src/over"; readlink "$M/src/d/mine")" overkept
+	explain /src/.env '["/src/.env","whiteout","whiteout",null,false]'
+	explain /src/over '["/src/over","node","file",null,true]'
+}
+says "a key that cannot come" .error.code '"ENOENT"' '{"op":"add","key":"/src=/nowhere"}'
+as_they_were()
+{
+	same "they are as they were" "$(cat "$M/src/over"; readlink "$M/src/d/mine"
+	stat -c %t:%T "$M/src/.env")" "overkept
+0:0"
+}
+as_they_were
+says "nor a file, which has nothing below it" .error.code '"ENOTDIR"' \
+    "{\"op\":\"add\",\"key\":\"/src=$H/f\"}"
+as_they_were
+says "add over nodes" .ok true "{\"op\":\"add\",\"key\":\"/src=$W/src\"}"
+under "added"
+says "no difference" '[.result.added,.result.removed,.result.changed]' '[0,0,0]' '{"op":"reload"}'
+under "reloaded"
+says "removed" .ok true '{"op":"remove","key":"/src"}'
+same "they stay" "$(cat "$M/src/over"; readlink "$M/src/d/mine"; ls -A "$M/src" | tr '\n' ' ')" "overkept
+d over "
+says "and again" .ok true "{\"op\":\"add\",\"key\":\"/src=$W/src\"}"
+under "once more"
+rm "$M/src/d/mine"
+
+# Added, and then declared.
+cp "$W/conf" "$W/conf.nodes"
+exec 8<"$M/src/over"
+printf '[etfs /src]\nhost = %s\n' "$W/src" >>"$W/conf"
+says "the same: nothing changes" '[.ok,.result.added,.result.removed,.result.changed,
+    (.log|map(.text)|any(test("key /src: added by hand, and declared now \\(.*conf:[0-9]+\\)$")))]' \
+    '[true,0,0,0,true]' '{"op":"reload"}'
+says "its origin is the file" '.result.entries[]|select(.path=="/src")|.origin|test("conf:")' true \
+    '{"op":"list"}'
+says "add another" .ok true "{\"op\":\"add\",\"key\":\"/new=$H\"}"
+says "and one" .ok true "{\"op\":\"add\",\"key\":\"/new2=$H/f\"}"
+printf '[etfs /new]\nhost = %s\naccess = ro\n[file /new2]\ncontent = node\n' "$H" >>"$W/conf"
+says "another: the file rules" '[.ok,.result.changed,(.log|map(.text)|map(select(test("differs and rules")))|length)]' \
+    '[true,1,2]' '{"op":"reload"}'
+refuse "it does" 'Read-only' touch "$M/new/x"
+same "be it a node" "$(cat "$M/new2")" node
+cp "$W/conf.good" "$W/conf"
+says "they are the file's to take away" '[.ok,.result.removed]' '[true,6]' '{"op":"reload"}'
+exec 8<&-
+check "they are gone" test ! -e "$M/new" -a ! -e "$M/new2" -a ! -e "$M/src"
 
 # Read-only and back.
 exec 8>>"$M/d/open"
