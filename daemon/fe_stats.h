@@ -62,6 +62,9 @@ size_t fe_running_get(
 /* fe_woken is to be called when this request ends.  False: it has. */
 bool fe_running_watch(struct fe *fe, const struct fe_running *fr);
 
+/* Something has begun that may wait: somebody is to look at it from time to time. */
+void fe_stats_look(struct fe *fe);
+
 /* For the front end. */
 int fe_stats_init(struct fe *fe);
 void fe_stats_done(struct fe *fe);
@@ -73,6 +76,8 @@ void fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req);
 void fe_stats_error(struct fe *fe);
 /* It is about this vnode. */
 void fe_stats_vnode(const struct fe *fe, struct vnode *vp);
+/* What it is at now is this name in its directory. */
+void fe_stats_at(const struct fe *fe, const char *name, size_t len);
 /* It has moved so many bytes, from and to what is not NULL. */
 void fe_stats_moved(struct fe *fe, struct vnode *from, struct vnode *to, uint64_t n);
 

@@ -8,7 +8,10 @@
 #	                                   malformed messages; prints figures, and fails where
 #	                                   others wait for 100 ms or the daemon grows by 1 MiB
 #	control.py deaf SOCKET PID         asks and does not read
-#	control.py drop SOCKET LINE        sends a line and goes
+#	control.py drop SOCKET LINE        sends a line and goes a moment later, when it has begun
+#	control.py told SOCKET LINE        sends a line, prints what it is told first, and goes
+#	control.py flood SOCKET COUNT      as many reloads at once, by as many clients; prints the
+#	                                   codes of those that are refused at once
 #	control.py pour SOCKET FILE        sends a file and the end of it; prints what comes
 import json
 import os
@@ -205,7 +208,21 @@ def main(what, path, *rest):
     elif what == "drop":
         c = Client(path)
         c.send(rest[0] + "\n")
+        time.sleep(0.2)
         c.close()
+    elif what == "told":
+        print(Client(path).ask(rest[0]).decode())
+    elif what == "flood":
+        clients = [Client(path) for _ in range(int(rest[0]))]
+        for c in clients:
+            c.send('{"op":"reload"}\n')
+        for c in clients:
+            c.s.settimeout(0.02)
+            try:
+                line = json.loads(c.line())
+                print(line["error"]["code"] if "error" in line else "told")
+            except socket.timeout:
+                pass
     else:
         sys.exit("what?")
 
