@@ -91,7 +91,7 @@ change_add(struct session *s, const char *text)
 	}
 	ad->ad_text[ad->ad_n++] = copy;
 	log_msg(LOG_NOTICE, "key %s: added", c->c_etfs[c->c_netfs - 1].ce_path);
-	catalog_publish(&s->s_catalog, &s->s_space, c);
+	catalog_add(&s->s_catalog, &s->s_space, c, &c->c_etfs[c->c_netfs - 1]);
 	return 0;
 }
 
@@ -129,6 +129,7 @@ remove_key(struct session *s, const char *path)
 	struct conf *c = s->s_conf;
 	struct etfs *e = s->s_space.sp_etfs;
 	struct etfs_info info;
+	bool added;
 	size_t i;
 	int r;
 
@@ -145,12 +146,15 @@ remove_key(struct session *s, const char *path)
 		    r == -EBUSY ? "an image is mounted from it" : strerror(-r));
 		return r;
 	}
+	added = strcmp(c->c_etfs[i].ce_where.cw_file, ADDED) == 0;
 	conf_drop_key(c, i);
-	added_drop(&s->s_space.sp_added, path);
+	/* Their texts have to be read. */
+	if (added)
+		added_drop(&s->s_space.sp_added, path);
 	/* Who is told that it is gone finds it so. */
 	s->s_space.sp_vfs.vfs_notify->settle_names(s->s_space.sp_vfs.vfs_notify_arg);
 	log_msg(LOG_NOTICE, "key %s: removed", path);
-	catalog_publish(&s->s_catalog, &s->s_space, c);
+	catalog_remove(&s->s_catalog, path);
 	return 0;
 }
 

@@ -1,11 +1,15 @@
 /*
  * What the front end counts, and what it is at (fe.h).
  *
- * Each thread that serves has a record of its own, which it alone writes, so that counting
- * is plain stores; whoever asks adds them up.  What a thread has counted when it ends is
+ * Each thread that serves has a record of its own, which it alone writes, so that counting of
+ * operations is plain stores; whoever asks adds them up.  What a thread has counted when it ends is
  * added to what those before it have.  A request is counted when it begins, and its error
  * and bytes before it is answered; its time when the thread is done with it, so that the
  * latest are in no histogram as yet.
+ *
+ * What is counted for keys and images (mnt_count) is not: those are sums of all threads, added
+ * to atomically, once or twice a request, in cache lines of the mount's own.  Threads that serve the
+ * same key share them; for a record of each thread and key there may be too many keys.
  *
  * A request begins when it has been read from the kernel and ends when its thread reads the
  * next (fe_wire.c), so that none can forget to end.  In between the record says what it is:

@@ -61,7 +61,7 @@ is_local(const struct statfs *sf)
 bool
 hc_is_near(int fd)
 {
-	HC_ENTER("is_near");
+	HC_ENTER_NOFAIL("is_near");
 	struct statfs sf;
 
 	return TEMP_FAILURE_RETRY(fstatfs(fd, &sf)) == 0 && is_local(&sf);
