@@ -12,6 +12,7 @@
 
 #include "daemon/images.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/options.h"
 #include "daemon/waiting.h"
 #include "vfs/progress.h"
@@ -60,9 +61,14 @@ struct conf *
 apply_load(const struct options *o, const char *file, const struct added *ad)
 {
 	struct conf_errors errs = {0};
-	struct conf *c = file ? conf_load(file, &errs) : conf_new();
 	size_t nadded = ad ? ad->ad_n : 0;
-	bool ok = c != NULL;
+	struct conf *c;
+	bool ok;
+
+	manager_at(NULL, file);
+	c = file ? conf_load(file, &errs) : conf_new();
+	manager_at(NULL, NULL);
+	ok = c != NULL;
 
 	/* All that is wrong is said at once: with a bad file, the -k options are read into
 	 * a configuration that is thrown away. */
@@ -192,8 +198,11 @@ apply_key(struct etfs *e, const struct conf_etfs *ce)
 	    .es_uid = ce->ce_uid,
 	    .es_gid = ce->ce_gid,
 	};
-	int r = etfs_register_spec(e, &spec, &why);
+	int r;
 
+	manager_at(ce->ce_path, ce->ce_host);
+	r = etfs_register_spec(e, &spec, &why);
+	manager_at(NULL, NULL);
 	if (r < 0)
 		apply_complain(
 		    &ce->ce_where, LOG_ERR, why.ew_text[0] ? why.ew_text : strerror(-r));

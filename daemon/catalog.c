@@ -18,13 +18,26 @@ catalog_place_init(struct catalog_place *p)
 }
 
 static void
-entry_done(struct entry *en)
+entry_unref(struct entry *en)
 {
+	if (!en || atomic_fetch_sub(&en->en_ref, 1) != 1)
+		return;
 	free(en->en_path);
 	free(en->en_host);
 	free(en->en_device);
 	free(en->en_section);
 	free(en->en_origin);
+	free(en);
+}
+
+static struct entry *
+entry_new(void)
+{
+	struct entry *en = calloc(1, sizeof(*en));
+
+	if (en)
+		atomic_init(&en->en_ref, 1);
+	return en;
 }
 
 void
@@ -33,7 +46,7 @@ catalog_unref(struct catalog *cg)
 	if (!cg || atomic_fetch_sub(&cg->cg_ref, 1) != 1)
 		return;
 	for (size_t i = 0; i < cg->cg_n; i++)
-		entry_done(&cg->cg_all[i]);
+		entry_unref(cg->cg_all[i]);
 	free(cg->cg_all);
 	free(cg);
 }
@@ -180,42 +193,35 @@ path_order(const char *a, size_t alen, const char *b, size_t blen)
 static int
 by_path(const void *a, const void *b)
 {
-	const struct entry *x = a, *y = b;
+	const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
 
 	return path_order(x->en_path, strlen(x->en_path), y->en_path, strlen(y->en_path));
 }
 
-static bool
-fill(struct catalog *cg, const struct space *sp, const struct conf *c)
+/* With room for so many entries; NULL: no memory. */
+static struct catalog *
+catalog_new(size_t n, uint64_t ttl_ns)
 {
-	bool ok = true;
-
-	/* What is being filled is freed with the rest. */
-	for (size_t i = 0; ok && i < c->c_netfs; i++)
-		ok = of_key(&cg->cg_all[cg->cg_n++], &c->c_etfs[i], c->c_rdonly);
-	for (size_t i = 0; ok && i < c->c_nnodes; i++)
-		ok = of_node(&cg->cg_all[cg->cg_n++], &c->c_nodes[i]);
-	for (size_t i = 0; ok && i < c->c_nmounts; i++)
-		ok = of_image(&cg->cg_all[cg->cg_n++], &c->c_mounts[i], sp);
-	return ok;
-}
-
-void
-catalog_publish(struct catalog_place *p, const struct space *sp, const struct conf *c)
-{
-	struct catalog *cg = calloc(1, sizeof(*cg)), *old;
+	struct catalog *cg = calloc(1, sizeof(*cg));
 
 	if (!cg)
-		return;
+		return NULL;
 	atomic_init(&cg->cg_ref, 1);
-	cg->cg_ttl_ns = c->c_attr_timeout_ns;
-	cg->cg_all =
-	    calloc(c->c_netfs + c->c_nnodes + c->c_nmounts + 1, sizeof(*cg->cg_all));
-	if (!cg->cg_all || !fill(cg, sp, c)) {
-		catalog_unref(cg);
-		return;
+	cg->cg_ttl_ns = ttl_ns;
+	cg->cg_all = calloc(n + 1, sizeof(struct entry *));
+	if (!cg->cg_all) {
+		free(cg);
+		return NULL;
 	}
-	qsort(cg->cg_all, cg->cg_n, sizeof(*cg->cg_all), by_path);
+	return cg;
+}
+
+/* Takes cg over. */
+static void
+put(struct catalog_place *p, struct catalog *cg)
+{
+	struct catalog *old;
+
 	pthread_mutex_lock(&p->ca_mtx);
 	old = p->ca_now;
 	p->ca_now = cg;
@@ -223,24 +229,129 @@ catalog_publish(struct catalog_place *p, const struct space *sp, const struct co
 	catalog_unref(old);
 }
 
-const struct entry *
-catalog_find(const struct catalog *cg, const char *path, size_t len)
+/* A new last one, which is freed with the rest; NULL: no memory. */
+static struct entry *
+append(struct catalog *cg)
+{
+	struct entry *en = entry_new();
+
+	if (en)
+		cg->cg_all[cg->cg_n++] = en;
+	return en;
+}
+
+static bool
+fill(struct catalog *cg, const struct space *sp, const struct conf *c)
+{
+	struct entry *en;
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < c->c_netfs; i++)
+		ok = (en = append(cg)) && of_key(en, &c->c_etfs[i], c->c_rdonly);
+	for (size_t i = 0; ok && i < c->c_nnodes; i++)
+		ok = (en = append(cg)) && of_node(en, &c->c_nodes[i]);
+	for (size_t i = 0; ok && i < c->c_nmounts; i++)
+		ok = (en = append(cg)) && of_image(en, &c->c_mounts[i], sp);
+	return ok;
+}
+
+void
+catalog_publish(struct catalog_place *p, const struct space *sp, const struct conf *c)
+{
+	struct catalog *cg =
+	    catalog_new(c->c_netfs + c->c_nnodes + c->c_nmounts, c->c_attr_timeout_ns);
+
+	if (!cg)
+		return;
+	if (!fill(cg, sp, c)) {
+		catalog_unref(cg);
+		return;
+	}
+	qsort(cg->cg_all, cg->cg_n, sizeof(struct entry *), by_path);
+	put(p, cg);
+}
+
+/* Appends entries of another. */
+static void
+share(struct catalog *cg, const struct catalog *from, size_t begin, size_t end)
+{
+	for (size_t i = begin; i < end; i++) {
+		atomic_fetch_add_explicit(
+		    &from->cg_all[i]->en_ref, 1, memory_order_relaxed);
+		cg->cg_all[cg->cg_n++] = from->cg_all[i];
+	}
+}
+
+/* The place of the first that does not come before that path. */
+static size_t
+place_of(const struct catalog *cg, const char *path, size_t len)
 {
 	size_t lo = 0, hi = cg->cg_n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		const struct entry *en = &cg->cg_all[mid];
-		int c = path_order(path, len, en->en_path, strlen(en->en_path));
+		const char *at = cg->cg_all[mid]->en_path;
 
-		if (c == 0)
-			return en;
-		if (c < 0)
+		if (path_order(path, len, at, strlen(at)) <= 0)
 			hi = mid;
 		else
 			lo = mid + 1;
 	}
-	return NULL;
+	return lo;
+}
+
+void
+catalog_add(struct catalog_place *p, const struct space *sp, const struct conf *c,
+    const struct conf_etfs *ce)
+{
+	const struct catalog *old = p->ca_now; /* which only the manager changes */
+	struct catalog *cg;
+	struct entry *en;
+	size_t at;
+
+	if (!old) {
+		catalog_publish(p, sp, c);
+		return;
+	}
+	cg = catalog_new(old->cg_n + 1, old->cg_ttl_ns);
+	if (!cg)
+		return;
+	at = place_of(old, ce->ce_path, strlen(ce->ce_path));
+	share(cg, old, 0, at);
+	en = append(cg);
+	if (!en || !of_key(en, ce, c->c_rdonly)) {
+		catalog_unref(cg);
+		return;
+	}
+	share(cg, old, at, old->cg_n);
+	put(p, cg);
+}
+
+void
+catalog_remove(struct catalog_place *p, const char *path)
+{
+	const struct catalog *old = p->ca_now;
+	size_t at = old ? place_of(old, path, strlen(path)) : 0;
+	struct catalog *cg;
+
+	if (!old || at == old->cg_n || strcmp(old->cg_all[at]->en_path, path) != 0)
+		return;
+	cg = catalog_new(old->cg_n, old->cg_ttl_ns);
+	if (!cg)
+		return;
+	share(cg, old, 0, at);
+	share(cg, old, at + 1, old->cg_n);
+	put(p, cg);
+}
+
+const struct entry *
+catalog_find(const struct catalog *cg, const char *path, size_t len)
+{
+	size_t at = place_of(cg, path, len);
+	const struct entry *en = at < cg->cg_n ? cg->cg_all[at] : NULL;
+
+	return en && path_order(path, len, en->en_path, strlen(en->en_path)) == 0 ? en
+	                                                                          : NULL;
 }
 
 const struct entry *

@@ -4,6 +4,7 @@
  * The configuration and the images are the manager's, and he may be waiting for the host.
  * So whenever he has changed them he makes a catalogue of them, and puts it in the place of
  * the last.  A catalogue never changes; whoever has got it keeps it as long as he likes.
+ * Where one entry comes or goes the others are shared with the last.
  *
  * What changes by itself (a key whose host object has come) is not in it: etfs_list().
  *
@@ -19,6 +20,7 @@
 #include <stdint.h>
 
 struct conf;
+struct conf_etfs;
 struct space;
 
 enum entry_kind {
@@ -30,6 +32,7 @@ enum entry_kind {
 #define ENTRY_SIZE_UNKNOWN UINT64_MAX
 
 struct entry {
+	_Atomic unsigned en_ref; /* a: of catalogues */
 	char *en_path;
 	enum entry_kind en_kind;
 	const char *en_type; /* static */
@@ -43,7 +46,7 @@ struct entry {
 
 struct catalog {
 	_Atomic unsigned cg_ref; /* a */
-	struct entry *cg_all;    /* c: in the order of their paths */
+	struct entry **cg_all;   /* c: in the order of their paths; a reference each */
 	size_t cg_n;             /* c */
 	uint64_t cg_ttl_ns;      /* c: of keys */
 };
@@ -60,6 +63,10 @@ void catalog_place_done(struct catalog_place *p);
  * memory for it the last stays. */
 void catalog_publish(
     struct catalog_place *p, const struct space *sp, const struct conf *c);
+/* The same where only this key has joined, or what was at this path has gone. */
+void catalog_add(struct catalog_place *p, const struct space *sp, const struct conf *c,
+    const struct conf_etfs *ce);
+void catalog_remove(struct catalog_place *p, const char *path);
 /* The present one, or NULL; for catalog_unref(). */
 struct catalog *catalog_get(struct catalog_place *p);
 void catalog_unref(struct catalog *cg);

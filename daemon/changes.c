@@ -115,7 +115,7 @@ change_add(struct session *s, const char *text)
 		return r;
 	}
 	log_msg(LOG_NOTICE, "key %s: added", path);
-	catalog_publish(&s->s_catalog, &s->s_space, c);
+	catalog_add(&s->s_catalog, &s->s_space, c, &c->c_etfs[c->c_netfs - 1]);
 	return 0;
 }
 
@@ -149,7 +149,7 @@ remove_key(struct session *s, char *path)
 	conf_drop_key(c, i);
 	added_drop(&s->s_space.sp_added, same_path, path);
 	log_msg(LOG_NOTICE, "key %s: removed", path);
-	catalog_publish(&s->s_catalog, &s->s_space, c);
+	catalog_remove(&s->s_catalog, path);
 	return 0;
 }
 

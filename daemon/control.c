@@ -235,6 +235,11 @@ control_ready(const struct control *ct)
 static void
 drop(struct control *ct, unsigned i)
 {
+	struct task *t = ct->ct_conns[i]->cn_task;
+
+	/* What has begun is carried out. */
+	if (t && manager_withdraw(&ct->ct_session->s_manager, &t->t_job))
+		task_free(t);
 	conn_free(ct->ct_conns[i]);
 	ct->ct_conns[i] = ct->ct_conns[--ct->ct_nconns];
 }
@@ -373,6 +378,17 @@ pass_on(struct control *ct, uint64_t id, GString *line)
 		drop(ct, i);
 }
 
+void
+control_tell_waiting(struct control *ct, const char *what, uint64_t seconds)
+{
+	for (unsigned i = ct->ct_nconns; i-- > 0;) {
+		struct conn *cn = ct->ct_conns[i];
+
+		if (cn->cn_task && !conn_tell(cn, task_waits(cn->cn_task, what, seconds)))
+			drop(ct, i);
+	}
+}
+
 static int
 sooner(int a, int b)
 {
@@ -436,12 +452,13 @@ serve(void *arg)
 
 	pthread_setname_np(pthread_self(), "rumpfuse-ctl");
 	while (!stop) {
+		int ms = patience(ct); /* may send something */
 		nfds_t n = gather(ct, pfd);
 		struct task *done;
 		GString *news;
 		uint64_t conn;
 
-		if (poll(pfd, n, patience(ct)) < 0)
+		if (poll(pfd, n, ms) < 0)
 			continue; /* EINTR */
 		if (ct->ct_full_ns &&
 		    control_now_ns() - ct->ct_full_ns >= FULL_WAIT_MS * NS_PER_MS)

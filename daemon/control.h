@@ -52,11 +52,13 @@
  *	         "bytes", "p50_us", "p90_us", "p99_us", "p999_us", "max_us", "buckets":
  *	         [[upper_us, count]… the occupied ones, not cumulative; the upper end of what
  *	         took longer than 134 s is null]}… those that there were], "keys": [{"path",
- *	         "operations", "read_bytes", "written_bytes"}… keys and images], "nodes", "open_files",
+ *	         "operations", "read_bytes", "written_bytes"}… images, and keys that have been used], "nodes", "open_files",
  *	         "memory": {"size", "size_used", "inodes", "inodes_used"}, "rss_bytes",
  *	         "host": {"known", "descriptors", "descriptors_max", "watches", "events"},
  *	         "waiting": [{"operation", "path" (or null), "host" (or null), "age_ms", "pid"}…: requests
- *	         that have been with the daemon for longer than the limit, oldest first],
+ *	         that have been with the daemon for longer than the limit, oldest first; and
+ *	         what the manager has been at for as long, with its name ("reload", "add" …)
+ *	         for the operation, and no pid: null],
  *	         "waiting_limit_ms" (slow = of [daemon]; 0: none are listed)}.  "..." stands for
  *	         a part of a path that only the host could tell.  "buckets": false in the request leaves them out.
  *	reload   as SIGHUP.  result: {"added", "removed", "changed", "later" (settings that
@@ -69,7 +71,11 @@
  *
  * hello, list, explain and stats wait for nothing but short locks: they make no host call
  * and take no lock that is held over one.  add, remove, reload and remount are jobs of the
- * manager (manager.h).
+ * manager (manager.h), one after the other.  While it waits for a host for longer than the
+ * limit, all whose jobs it has are told each second: "progress" with what "waiting for HOST
+ * (reload)", seconds done.  A job that has not begun when its connection is closed is not
+ * done; reloads that have not begun are one; and of jobs that wait there are at most 64: then
+ * EBUSY.
  *
  * One thread serves all connections; none waits for another.  Memory per connection comes
  * with its first byte; the number of connections is bounded, and the one that was idle

@@ -38,6 +38,8 @@ conn_free(struct conn *cn)
 	free(cn->cn_in);
 	if (cn->cn_out)
 		g_string_free(cn->cn_out, TRUE);
+	if (cn->cn_listing)
+		listing_free(cn->cn_listing);
 	free(cn);
 }
 
@@ -73,6 +75,11 @@ flush(struct conn *cn)
 		g_string_free(cn->cn_out, TRUE);
 		cn->cn_out = NULL;
 		cn->cn_sent = 0;
+		if (cn->cn_listing) {
+			/* It is the others' turn. */
+			cn->cn_out = control_list_more(cn);
+			return true;
+		}
 	}
 	return !cn->cn_last;
 }
@@ -108,7 +115,6 @@ work(struct control *ct, struct conn *cn)
 		/* Without a newline it is refused as too long. */
 		len = nl ? (size_t)(nl - cn->cn_in) : cn->cn_nin;
 		cn->cn_out = control_request(ct, cn, cn->cn_in, len, &cn->cn_last);
-		cn->cn_task = !cn->cn_out;
 		consume(cn, len + (nl != NULL));
 		if (!flush(cn))
 			return false;
@@ -185,7 +191,7 @@ conn_tell(struct conn *cn, GString *line)
 bool
 conn_answer(struct control *ct, struct conn *cn, GString *answer)
 {
-	cn->cn_task = false;
+	cn->cn_task = NULL;
 	if (cn->cn_out) {
 		/* A line of how far it was is still being sent. */
 		g_string_append_len(cn->cn_out, answer->str, (gssize)answer->len);

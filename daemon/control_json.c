@@ -97,14 +97,35 @@ put_char(GString *s, const char *at, size_t n)
 		g_string_append_len(s, at, (gssize)n);
 }
 
+/* How much of the beginning is as it is in JSON. */
+static size_t
+plain(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= 0x20 && text[n] < 0x7f && text[n] != '"' &&
+	       text[n] != '\\')
+		n++;
+	return n;
+}
+
 static void
 put_text(GString *s, const char *text, size_t len)
 {
 	g_string_append_c(s, '"');
 	while (len > 0) {
-		gunichar u = g_utf8_get_char_validated(text, (gssize)len);
-		size_t n = 1;
+		size_t n = plain(text, len);
+		gunichar u;
 
+		/* Nearly all of nearly everything. */
+		if (n > 0) {
+			g_string_append_len(s, text, (gssize)n);
+			text += n;
+			len -= n;
+			continue;
+		}
+		u = g_utf8_get_char_validated(text, (gssize)len);
+		n = 1;
 		if (*text == '\0') {
 			g_string_append(s, "\\u0000");
 		} else if (u == (gunichar)-1 || u == (gunichar)-2) {

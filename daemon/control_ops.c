@@ -19,6 +19,8 @@
 #include "daemon/session.h"
 
 #define PROTOCOL 1
+/* More are turned away: the host that they wait for does not answer. */
+#define CHANGES_MAX 64u
 
 /* Answers. */
 
@@ -93,14 +95,29 @@ ask_hello(struct session *s, const struct request *rq)
 	return answer_end(&w);
 }
 
+/* The beginning; control_list_more() has the rest. */
 static GString *
-ask_list(struct session *s, const struct request *rq)
+begin_list(struct control *ct, struct conn *cn, const struct request *rq)
 {
 	struct jw w;
 
 	answer_begin(&w, rq->rq_id, true);
 	jw_open(&w, "result", '{');
-	control_list(s, &w);
+	jw_open(&w, "entries", '[');
+	cn->cn_listing = listing_new(ct->ct_session);
+	return w.jw_s;
+}
+
+GString *
+control_list_more(struct conn *cn)
+{
+	struct jw w = {.jw_s = g_string_new(NULL)};
+
+	if (listing_put(cn->cn_listing, w.jw_s))
+		return w.jw_s;
+	listing_free(cn->cn_listing);
+	cn->cn_listing = NULL;
+	jw_close(&w, ']');
 	jw_close(&w, '}');
 	return answer_end(&w);
 }
@@ -196,24 +213,57 @@ note(void *arg, int prio, const char *text)
 	}
 }
 
-/* Of what takes the task's thread long. */
-static void
-tell(void *arg, const struct progress *pg)
+static GString *
+progress_line(const struct task *t, const char *what, uint64_t done, uint64_t total,
+    const char *unit)
 {
-	struct task *t = arg;
 	struct jw w = {.jw_s = g_string_new(NULL)};
-	g_autofree char *what = g_strconcat(
-	    pg->pg_what, pg->pg_name ? " " : "", pg->pg_name ? pg->pg_name : "", NULL);
 
 	jw_open(&w, NULL, '{');
 	jw_raw(&w, "id", t->t_id ? t->t_id : "null");
 	jw_open(&w, "progress", '{');
 	jw_text(&w, "what", what);
-	jw_number(&w, "done", pg->pg_done);
-	jw_number(&w, "total", pg->pg_total);
-	jw_text(&w, "unit", pg->pg_unit);
+	jw_number(&w, "done", done);
+	jw_number(&w, "total", total);
+	jw_text(&w, "unit", unit);
 	jw_close(&w, '}');
-	control_task_tell(t, answer_end(&w));
+	return answer_end(&w);
+}
+
+/* Of what takes the task's thread long. */
+static void
+tell(void *arg, const struct progress *pg)
+{
+	struct task *t = arg;
+	g_autofree char *what = g_strconcat(
+	    pg->pg_what, pg->pg_name ? " " : "", pg->pg_name ? pg->pg_name : "", NULL);
+
+	control_task_tell(
+	    t, progress_line(t, what, pg->pg_done, pg->pg_total, pg->pg_unit));
+}
+
+GString *
+task_waits(const struct task *t, const char *what, uint64_t seconds)
+{
+	return progress_line(t, what, seconds, 0, "s");
+}
+
+/* Those that have joined it get the same answer. */
+static void
+share(const struct task *t)
+{
+	struct job *next;
+
+	for (struct job *jb = t->t_job.jb_same; jb; jb = next) {
+		struct task *same = (struct task *)jb;
+
+		next = jb->jb_next;
+		same->t_r = t->t_r;
+		same->t_why = g_strdup(t->t_why);
+		g_string_append(same->t_log, t->t_log->str);
+		same->t_result = t->t_result ? g_string_new(t->t_result->str) : NULL;
+		control_task_done(same);
+	}
 }
 
 static void
@@ -230,6 +280,7 @@ run_task(struct session *s, struct job *jb)
 	} else {
 		t->t_r = -ESHUTDOWN;
 	}
+	share(t);
 	control_task_done(t);
 }
 
@@ -238,6 +289,7 @@ task_free(struct task *t)
 {
 	g_free(t->t_id);
 	g_free(t->t_arg);
+	g_free(t->t_path);
 	g_free(t->t_why);
 	g_string_free(t->t_log, TRUE);
 	if (t->t_result)
@@ -277,7 +329,6 @@ static const struct op {
 	const char *op_arg; /* the member that t_arg is; or NULL */
 } ops[] = {
     {"hello", ask_hello, NULL, NULL},
-    {"list", ask_list, NULL, NULL},
     {"explain", ask_explain, NULL, NULL},
     {"stats", ask_stats, NULL, NULL},
     {"add", NULL, do_add, "key"},
@@ -288,8 +339,7 @@ static const struct op {
 
 /* NULL: posted. */
 static GString *
-post(struct control *ct, const struct conn *cn, const struct op *op,
-    const struct request *rq)
+post(struct control *ct, struct conn *cn, const struct op *op, const struct request *rq)
 {
 	const char *arg = op->op_arg ? request_text(rq, op->op_arg) : NULL;
 	bool access = op->op_do == do_remount;
@@ -303,21 +353,29 @@ post(struct control *ct, const struct conn *cn, const struct op *op,
 	}
 	if (access && strcmp(arg, "ro") != 0 && strcmp(arg, "rw") != 0)
 		return refuse(rq->rq_id, -EINVAL, "access: neither ro nor rw");
+	if (manager_queued(&ct->ct_session->s_manager) >= CHANGES_MAX)
+		return refuse(rq->rq_id, -EBUSY, "too many changes wait already");
 	t = g_new0(struct task, 1);
 	t->t_job.jb_run = run_task;
+	t->t_job.jb_what = op->op_name;
+	t->t_job.jb_joins = op->op_do == do_reload;
 	t->t_control = ct;
 	t->t_conn = cn->cn_id;
 	t->t_id = g_strdup(rq->rq_id);
 	t->t_do = op->op_do;
 	t->t_arg = g_strdup(arg);
+	if (arg && !access)
+		t->t_path = g_strndup(arg, strcspn(arg, op->op_do == do_add ? "=" : ""));
+	t->t_job.jb_path = t->t_path;
 	t->t_rdonly = access && strcmp(arg, "ro") == 0;
 	t->t_log = g_string_new(NULL);
+	cn->cn_task = t;
 	manager_post(&ct->ct_session->s_manager, &t->t_job);
 	return NULL;
 }
 
 static GString *
-dispatch(struct control *ct, const struct conn *cn, const struct request *rq)
+dispatch(struct control *ct, struct conn *cn, const struct request *rq)
 {
 	const char *name = request_text(rq, "op");
 
@@ -325,6 +383,8 @@ dispatch(struct control *ct, const struct conn *cn, const struct request *rq)
 		return refuse(rq->rq_id, -EINVAL, "a string with a NUL");
 	if (!name)
 		return refuse(rq->rq_id, -EINVAL, "op: a string is missing");
+	if (strcmp(name, "list") == 0)
+		return begin_list(ct, cn, rq);
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
 		if (strcmp(ops[i].op_name, name) == 0)
 			return ops[i].op_ask ? ops[i].op_ask(ct->ct_session, rq)
@@ -333,8 +393,8 @@ dispatch(struct control *ct, const struct conn *cn, const struct request *rq)
 }
 
 GString *
-control_request(struct control *ct, const struct conn *cn, const char *line, size_t len,
-    bool *ret_last)
+control_request(
+    struct control *ct, struct conn *cn, const char *line, size_t len, bool *ret_last)
 {
 	struct request rq;
 	GString *answer;

@@ -35,7 +35,8 @@ struct task {
 	uint64_t t_conn;
 	char *t_id; /* the request's, as JSON */
 	int (*t_do)(struct session *s, struct task *t);
-	char *t_arg; /* the key, the path; or NULL */
+	char *t_arg;  /* the key, the path; or NULL */
+	char *t_path; /* the path of that, for people; or NULL */
 	bool t_rdonly;
 	GString *t_result; /* JSON, of t_do; or NULL */
 	GString *t_log;    /* JSON: what it has logged, a list without its brackets */
@@ -52,7 +53,9 @@ struct conn {
 	size_t cn_nin, cn_cap;
 	GString *cn_out; /* what is to be sent; NULL: nothing */
 	size_t cn_sent;
-	bool cn_task; /* the manager is at its request */
+	struct listing *cn_listing; /* what is to follow cn_out, with its end; or NULL */
+	struct task
+	    *cn_task; /* its request that the manager has, or that is done; or NULL */
 	bool cn_eof;  /* nothing more comes */
 	bool cn_last; /* closes once cn_out is sent */
 	bool cn_more; /* there may be a line in cn_in that has not been looked at */
@@ -77,6 +80,10 @@ struct control {
 	bool ct_looking;       /* a round is to come */
 	uint64_t ct_looked_ns; /* when the last was */
 	uint64_t ct_begun;     /* fe_running_get()'s, then */
+	uint64_t ct_work_seq,
+	    ct_work_since_ns;     /* the manager's step that was told; or 0 */
+	uint64_t ct_work_said_ns; /* when its clients were told last */
+	char *ct_work_what;
 	pthread_mutex_t ct_mtx;
 	struct task *ct_done;  /* t: run, to be answered */
 	GString *ct_news;      /* t: how far the manager's task is, a line; or NULL */
@@ -85,6 +92,8 @@ struct control {
 };
 
 uint64_t control_now_ns(void);
+/* Tells all for whom the manager is to do something what it waits for. */
+void control_tell_waiting(struct control *ct, const char *what, uint64_t seconds);
 
 /* control_conn.c */
 struct conn *conn_new(int fd, uint64_t id);
@@ -102,10 +111,14 @@ bool conn_tell(struct conn *cn, GString *line);
 bool conn_answer(struct control *ct, struct conn *cn, GString *answer);
 
 /* control_ops.c */
-/* One line, without its newline: the answer, or NULL: the manager has it, and cn_task is to
- * be set.  *ret_last: nothing more is to be taken from there. */
-GString *control_request(struct control *ct, const struct conn *cn, const char *line,
-    size_t len, bool *ret_last);
+/* One line, without its newline: the answer, or NULL: the manager has it, as cn_task.
+ * *ret_last: nothing more is to be taken from there. */
+GString *control_request(
+    struct control *ct, struct conn *cn, const char *line, size_t len, bool *ret_last);
+/* The next piece of cn_listing, which goes with the last. */
+GString *control_list_more(struct conn *cn);
+/* A line for who waits for it. */
+GString *task_waits(const struct task *t, const char *what, uint64_t seconds);
 /* The answer to a task that has been run; frees it. */
 GString *task_answer(struct task *t);
 void task_free(struct task *t);
@@ -114,10 +127,15 @@ void control_task_done(struct task *t);
 /* From the manager: a line of how far it is; taken over. */
 void control_task_tell(struct task *t, GString *line);
 
+/* The entries of a list, from what there is now, put to out in pieces, without the brackets.
+ * False: that was the last. */
+struct listing *listing_new(struct session *s);
+bool listing_put(struct listing *li, GString *out);
+void listing_free(struct listing *li);
+
 /* Results: members into an object that is open. */
 void control_explain(
     struct session *s, const char *path, struct jw *w); /* path is normalised */
-void control_list(struct session *s, struct jw *w);
 void control_stats(struct session *s, bool buckets, struct jw *w);
 
 void control_waiting(struct session *s, struct jw *w);

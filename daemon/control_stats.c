@@ -11,6 +11,9 @@
 #include "daemon/session.h"
 #include "vfs/rumpfs.h"
 
+/* Of a list: then it is the others' turn. */
+#define ENTRIES_AT_ONCE 1000u
+
 static int
 by_key(const void *a, const void *b)
 {
@@ -62,24 +65,49 @@ put_entry(struct jw *w, const struct entry *en, const struct etfs_info *i)
 	jw_close(w, '}');
 }
 
-void
-control_list(struct session *s, struct jw *w)
+/* A list in the making. */
+struct listing {
+	struct catalog *li_cg; /* or NULL */
+	struct etfs_list li_keys;
+	size_t li_next;
+	bool li_more; /* there has been one */
+};
+
+struct listing *
+listing_new(struct session *s)
 {
-	struct catalog *cg = catalog_get(&s->s_catalog);
-	struct etfs_list l = {0};
+	struct listing *li = g_new0(struct listing, 1);
+	struct etfs_list *l = &li->li_keys;
 
-	if (etfs_list(s->s_space.sp_etfs, &l) == 0 && l.el_n)
-		qsort(l.el_all, l.el_n, sizeof(*l.el_all), by_key);
-	jw_open(w, "entries", '[');
-	for (size_t i = 0; cg && i < cg->cg_n; i++) {
-		const struct entry *en = &cg->cg_all[i];
+	li->li_cg = catalog_get(&s->s_catalog);
+	if (etfs_list(s->s_space.sp_etfs, l) == 0 && l->el_n)
+		qsort(l->el_all, l->el_n, sizeof(*l->el_all), by_key);
+	return li;
+}
 
-		put_entry(
-		    w, en, en->en_kind == ENTRY_KEY ? registered(&l, en->en_path) : NULL);
+void
+listing_free(struct listing *li)
+{
+	etfs_list_done(&li->li_keys);
+	catalog_unref(li->li_cg);
+	g_free(li);
+}
+
+bool
+listing_put(struct listing *li, GString *out)
+{
+	struct jw w = {.jw_s = out, .jw_more = li->li_more};
+	size_t all = li->li_cg ? li->li_cg->cg_n : 0;
+
+	for (unsigned n = 0; n < ENTRIES_AT_ONCE && li->li_next < all; n++) {
+		const struct entry *en = li->li_cg->cg_all[li->li_next++];
+
+		put_entry(&w, en,
+		    en->en_kind == ENTRY_KEY ? registered(&li->li_keys, en->en_path)
+					     : NULL);
 	}
-	jw_close(w, ']');
-	etfs_list_done(&l);
-	catalog_unref(cg);
+	li->li_more = w.jw_more;
+	return li->li_next < all;
 }
 
 static void
@@ -171,24 +199,38 @@ put_counts(
 	jw_close(w, '}');
 }
 
-/* Keys, and images, in the order of their paths. */
+/* Those that have been used, to the beginning and in the order of their paths. */
+static struct etfs_list
+used_keys(struct etfs_list *l)
+{
+	struct etfs_list used = {.el_all = l->el_all};
+
+	for (size_t i = 0; i < l->el_n; i++)
+		if (l->el_all[i].ei_ops)
+			used.el_all[used.el_n++] = l->el_all[i];
+	if (used.el_n)
+		qsort(used.el_all, used.el_n, sizeof(*used.el_all), by_key);
+	return used;
+}
+
+/* Keys that have been used, and images, in the order of their paths. */
 static void
 put_keys(struct session *s, struct jw *w)
 {
 	struct catalog *cg = catalog_get(&s->s_catalog);
-	struct etfs_list l = {0};
+	struct etfs_list l = {0}, used;
 	uint64_t ops, in, out;
 
-	if (etfs_list(s->s_space.sp_etfs, &l) == 0 && l.el_n)
-		qsort(l.el_all, l.el_n, sizeof(*l.el_all), by_key);
+	(void)etfs_list(s->s_space.sp_etfs, &l);
+	used = used_keys(&l);
 	jw_open(w, "keys", '[');
 	for (size_t i = 0; cg && i < cg->cg_n; i++) {
-		const char *path = cg->cg_all[i].en_path;
-		const struct etfs_info *k = registered(&l, path);
+		const char *path = cg->cg_all[i]->en_path;
+		const struct etfs_info *k = registered(&used, path);
 
 		if (k)
 			put_counts(w, path, k->ei_ops, k->ei_read, k->ei_written);
-		else if (cg->cg_all[i].en_kind == ENTRY_IMAGE &&
+		else if (cg->cg_all[i]->en_kind == ENTRY_IMAGE &&
 			 vfs_counts_at(&s->s_space.sp_vfs, path, &ops, &in, &out) == 0)
 			put_counts(w, path, ops, in, out);
 	}

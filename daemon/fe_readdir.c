@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "daemon/fe_reply.h"
+#include "daemon/fe_stats.h"
 
 /* The longest entry of a readdirplus: its head, and a name of 255 bytes. */
 #define PLUS_HEAD 152
@@ -133,6 +134,22 @@ entry_vnode(const struct plus *p, struct dirrec *dr)
 	return vp;
 }
 
+/* What is to be said of an entry beside its name.  False: nothing, the kernel will ask if it
+ * is used.  So only who uses what is attached from far away waits for it. */
+static bool
+fill_plus(const struct plus *p, struct fuse_entry_param *e, const struct dirrec *dr,
+    struct vnode *vp)
+{
+	const struct mount *mp = vp->v_mount;
+
+	if (mp != p->p_dvp->v_mount) {
+		if (atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_FAR)
+			return false;
+		fe_stats_at(p->p_fe, dr->dr_name, dr->dr_namelen);
+	}
+	return fe_entry_fill(p->p_fe, e, p->p_dvp, vp) == 0;
+}
+
 /* Appends an entry.  False: no room. */
 static bool
 add_plus(struct plus *p, struct dirrec *dr)
@@ -141,9 +158,8 @@ add_plus(struct plus *p, struct dirrec *dr)
 	struct fuse_entry_param e;
 	size_t n, room = p->p_size - p->p_used;
 
-	if (!vp || fe_entry_fill(p->p_fe, &e, p->p_dvp, vp) < 0) {
-		/* Node id 0: a name without a lookup.  The kernel will ask if it is used.
-		 */
+	if (!vp || !fill_plus(p, &e, dr, vp)) {
+		/* Node id 0: a name without a lookup. */
 		if (vp)
 			vn_unref(vp);
 		vp = NULL;

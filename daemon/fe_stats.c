@@ -339,6 +339,14 @@ fe_stats_end(struct fe *fe)
 }
 
 void
+fe_stats_look(struct fe *fe)
+{
+	if (!atomic_load_explicit(&fe->fe_looked_at, memory_order_relaxed) &&
+	    fe->fe_woken && !atomic_exchange(&fe->fe_looked_at, true))
+		fe->fe_woken(fe->fe_woken_arg);
+}
+
+void
 fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req)
 {
 	struct fe_thread *th = mine(fe);
@@ -353,10 +361,7 @@ fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req)
 	atomic_store_explicit(&th->th_op, (int)op, memory_order_release);
 	th->th_now = &th->th_ops[op];
 	add(&th->th_now->c_count, 1);
-	/* Somebody is to look at it from time to time. */
-	if (!atomic_load_explicit(&fe->fe_looked_at, memory_order_relaxed) &&
-	    fe->fe_woken && !atomic_exchange(&fe->fe_looked_at, true))
-		fe->fe_woken(fe->fe_woken_arg);
+	fe_stats_look(fe);
 }
 
 void
@@ -380,6 +385,15 @@ fe_stats_vnode(const struct fe *fe, struct vnode *vp)
 	th->th_counted = true;
 	atomic_fetch_add_explicit(
 	    &vp->v_mount->mnt_count.mc_ops, 1, memory_order_relaxed);
+}
+
+void
+fe_stats_at(const struct fe *fe, const char *name, size_t len)
+{
+	struct fe_thread *th = mine(fe);
+
+	if (th)
+		set_name(th, name, len);
 }
 
 void

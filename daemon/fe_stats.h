@@ -1,11 +1,15 @@
 /*
  * What the front end counts, and what it is at (fe.h).
  *
- * Each thread that serves has a record of its own, which it alone writes, so that counting
- * is plain stores; whoever asks adds them up.  What a thread has counted when it ends is
+ * Each thread that serves has a record of its own, which it alone writes, so that counting of
+ * operations is plain stores; whoever asks adds them up.  What a thread has counted when it ends is
  * added to what those before it have.  A request is counted when it begins, and its error
  * and bytes before it is answered; its time when the thread is done with it, so that the
  * latest are in no histogram as yet.
+ *
+ * What is counted for keys and images (mnt_count) is not: those are sums of all threads, added
+ * to atomically, once or twice a request, in cache lines of the mount's own.  Threads that serve the
+ * same key share them; for a record of each thread and key there may be too many keys.
  *
  * A request begins when it has been read from the kernel and ends when its thread reads the
  * next (fe_wire.c), so that none can forget to end.  In between the record says what it is:
@@ -62,6 +66,9 @@ size_t fe_running_get(
 /* fe_woken is to be called when this request ends.  False: it has. */
 bool fe_running_watch(struct fe *fe, const struct fe_running *fr);
 
+/* Something has begun that may wait: somebody is to look at it from time to time. */
+void fe_stats_look(struct fe *fe);
+
 /* For the front end. */
 int fe_stats_init(struct fe *fe);
 void fe_stats_done(struct fe *fe);
@@ -73,6 +80,8 @@ void fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req);
 void fe_stats_error(struct fe *fe);
 /* It is about this vnode. */
 void fe_stats_vnode(const struct fe *fe, struct vnode *vp);
+/* What it is at now is this name in its directory. */
+void fe_stats_at(const struct fe *fe, const char *name, size_t len);
 /* It has moved so many bytes, from and to what is not NULL. */
 void fe_stats_moved(struct fe *fe, struct vnode *from, struct vnode *to, uint64_t n);
 

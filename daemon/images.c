@@ -11,6 +11,7 @@
 
 #include "daemon/apply.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "vfs/image/fstype.h"
 #include "vfs/namei.h"
 #include "vfs/progress.h"
@@ -130,7 +131,9 @@ images_mount(struct space *sp, const struct conf_mount *cm)
 		md.md_device = strdup(cm->cm_device ? cm->cm_device : cm->cm_host);
 		r = md.md_device ? 0 : -ENOMEM;
 	}
+	manager_at(cm->cm_path, md.md_device);
 	r = all && r == 0 ? mount_one(sp, cm, &md, &why) : -ENOMEM;
+	manager_at(NULL, NULL);
 	if (r < 0) {
 		apply_complain(
 		    &cm->cm_where, LOG_ERR, why.iw_text[0] ? why.iw_text : strerror(-r));
@@ -195,8 +198,11 @@ images_sync(struct space *sp)
 {
 	for (size_t i = sp->sp_images.is_n; i-- > 0;) {
 		struct mounted *md = &sp->sp_images.is_all[i];
-		int r = image_rdonly(md->md_image) ? 0 : image_sync(md->md_image);
+		int r;
 
+		manager_at(image_path(md->md_image), md->md_device);
+		r = image_rdonly(md->md_image) ? 0 : image_sync(md->md_image);
+		manager_at(NULL, NULL);
 		/* Told once, not every time. */
 		if (r < 0 && r != md->md_error)
 			log_msg(LOG_ERR, "image at %s: it could not be written back: %s",

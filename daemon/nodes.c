@@ -11,6 +11,7 @@
 
 #include "daemon/apply.h"
 #include "daemon/log.h"
+#include "daemon/manager.h"
 #include "daemon/options.h"
 #include "vfs/rumpfs.h"
 #include "vfs/vop.h"
@@ -152,7 +153,9 @@ node_make(struct space *sp, const struct conf_node *cn, struct vnode **ret_vp)
 	say_cred(sp, cn, &cr);
 	r = rumpfs_node_new(mem, &mk, &cr, &vp);
 	if (r == 0 && cn->cn_host_copy) {
+		manager_at(cn->cn_path, cn->cn_host_copy);
 		r = etfs_copy_in(cn->cn_host_copy, vp, &why);
+		manager_at(NULL, NULL);
 		if (r < 0) {
 			apply_complain(&cn->cn_where, LOG_ERR,
 			    why.ew_text[0] ? why.ew_text : strerror(-r));

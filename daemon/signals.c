@@ -314,7 +314,7 @@ hang_up(struct session *s)
 	}
 	if (atomic_exchange(&s->s_reload_asked, true))
 		return;
-	s->s_reload.jb_run = do_reload;
+	s->s_reload = (struct job){.jb_run = do_reload, .jb_what = "reload"};
 	manager_post(&s->s_manager, &s->s_reload);
 }
 

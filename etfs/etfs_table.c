@@ -160,11 +160,13 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	struct node_place pl = {.np_key = k};
 	struct key_probe p;
 	int r = key_check(k, why, &p);
+	bool near;
 
 	if (r < 0)
 		return r;
 	key_settle(k, &p);
 	note_real(k, p.kp_fd);
+	near = hc_is_near(p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -176,6 +178,10 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 		key_unlock(k);
 		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
 		return r;
+	}
+	if (!near) {
+		atomic_store(&k->k_mount.mnt_root_ino, (*ret)->n_shown_ino);
+		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_FAR);
 	}
 	atomic_store_explicit(&k->k_ready, true, memory_order_release);
 	return 0;

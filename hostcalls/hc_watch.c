@@ -58,6 +58,15 @@ is_local(const struct statfs *sf)
 	}
 }
 
+bool
+hc_is_near(int fd)
+{
+	HC_ENTER_NOFAIL("is_near");
+	struct statfs sf;
+
+	return TEMP_FAILURE_RETRY(fstatfs(fd, &sf)) == 0 && is_local(&sf);
+}
+
 int
 hc_watch_add(int watch_fd, int dirfd)
 {

@@ -202,6 +202,9 @@ int hc_watch_new(void);
  * are as many as the system allows; -EOPNOTSUPP: others can change this file system without
  * this system being told. */
 int hc_watch_add(int watch_fd, int dirfd);
+/* Is the file system of fd one of this system's own, which answers whatever others do?  (The
+ * same whose changes are told.) */
+bool hc_is_near(int fd);
 void hc_watch_del(int watch_fd, int wd);
 /* An fd to stop waiting by, for hc_close(). */
 int hc_watch_stop_new(void);

@@ -213,9 +213,9 @@ TEST(catalogue)
 
 		CHECK_STR(en ? en->en_path : "", rows[i].entry ? rows[i].entry : "");
 	}
-	CHECK_STR(cg->cg_all[0].en_path, "/src");
-	CHECK_STR(cg->cg_all[1].en_path, "/src/a/b");
-	CHECK_STR(cg->cg_all[2].en_path, "/src-2");
+	CHECK_STR(cg->cg_all[0]->en_path, "/src");
+	CHECK_STR(cg->cg_all[1]->en_path, "/src/a/b");
+	CHECK_STR(cg->cg_all[2]->en_path, "/src-2");
 	CHECK_STR(cg->cg_all[0].en_origin, "added");
 	/* Who has it keeps it. */
 	conf_drop_key(c, 0);
@@ -225,8 +225,8 @@ TEST(catalogue)
 	catalog_unref(cg);
 	cg = catalog_get(&p);
 	CHECK_EQ(cg->cg_n, 2);
-	CHECK_STR(cg->cg_all[0].en_path, "/src/a/b");
-	CHECK_STR(cg->cg_all[1].en_path, "/src-2");
+	CHECK_STR(cg->cg_all[0]->en_path, "/src/a/b");
+	CHECK_STR(cg->cg_all[1]->en_path, "/src-2");
 	catalog_unref(cg);
 	catalog_place_done(&p);
 	conf_free(c);

@@ -26,6 +26,7 @@ mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
 	mp->mnt_attr_ttl = NULL;
 	mp->mnt_type = type;
 	mp->mnt_free = mnt_free;
+	atomic_init(&mp->mnt_root_ino, 0);
 	atomic_init(&mp->mnt_count.mc_ops, 0);
 	atomic_init(&mp->mnt_count.mc_read, 0);
 	atomic_init(&mp->mnt_count.mc_written, 0);

@@ -38,6 +38,9 @@
 enum {
 	MNT_RDONLY = 1 << 0,  /* every change is EROFS */
 	MNT_NOCACHE = 1 << 1, /* file contents are not cached: direct I/O (chr keys) */
+	/* On a network, or another process's: asking it may take for ever, so that its root is
+	 * listed, as mnt_root_ino, without being asked. */
+	MNT_FAR = 1 << 2,
 };
 
 /* No limit to how long names and attributes may be cached. */
@@ -52,12 +55,13 @@ struct mount_count {
 };
 
 struct mount {
-	struct vfs *mnt_vfs;         /* c */
-	_Atomic uint64_t mnt_ref;    /* a: each vnode, each table entry */
-	_Atomic unsigned mnt_flags;  /* a: MNT_* */
-	uint32_t mnt_number;         /* c: no other mount of the process has it */
-	uint64_t mnt_ino;            /* c: added to the inode numbers that are shown */
-	_Atomic uint64_t mnt_ttl_ns; /* a: how long names and attributes are good for */
+	struct vfs *mnt_vfs;           /* c */
+	_Atomic uint64_t mnt_ref;      /* a: each vnode, each table entry */
+	_Atomic unsigned mnt_flags;    /* a: MNT_* */
+	uint32_t mnt_number;           /* c: no other mount of the process has it */
+	uint64_t mnt_ino;              /* c: added to the inode numbers that are shown */
+	_Atomic uint64_t mnt_root_ino; /* a: MNT_FAR, set before it: as stat shows it */
+	_Atomic uint64_t mnt_ttl_ns;   /* a: how long names and attributes are good for */
 	/* c: or NULL: that is how long.  A name (there or not) in dvp; and attributes *va,
 	 * as just told, of vp, found in dvp or (NULL) known already. */
 	uint64_t (*mnt_name_ttl)(struct vnode *dvp);

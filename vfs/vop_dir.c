@@ -61,6 +61,23 @@ dirbuf_release(struct dirbuf *db, struct dirrec *r)
 	}
 }
 
+/* The inode number that an attached vnode is listed with.  0 or -errno. */
+static int
+attached_ino(struct vnode *vp, uint64_t *ret)
+{
+	struct mount *mp = vp->v_mount;
+	struct vattr va;
+	int r;
+
+	if (atomic_load_explicit(&mp->mnt_flags, memory_order_acquire) & MNT_FAR) {
+		*ret = atomic_load_explicit(&mp->mnt_root_ino, memory_order_relaxed);
+		return 0;
+	}
+	r = vop_getattr(vp, NULL, &va);
+	*ret = va.va_ino;
+	return r;
+}
+
 /* Attachments after db_cookie, until the buffer is full or there are no more. */
 static int
 list_attached(struct vnode *dvp, struct dirbuf *db)
@@ -70,15 +87,14 @@ list_attached(struct vnode *dvp, struct dirbuf *db)
 	struct vnode *vp;
 
 	while (shadow_next(dvp, &seq, name, &vp)) {
-		struct vattr va;
-		int r = vop_getattr(vp, NULL, &va);
+		uint64_t ino;
 
-		if (r < 0) {
+		if (attached_ino(vp, &ino) < 0) {
 			vn_unref(vp);
 			continue; /* gone from the host: not listed */
 		}
-		if (!dirbuf_add(db, va.va_ino, seq, vtype_to_dt(vp->v_type), name,
-			strlen(name), db->db_want_vnodes ? vp : NULL)) {
+		if (!dirbuf_add(db, ino, seq, vtype_to_dt(vp->v_type), name, strlen(name),
+			db->db_want_vnodes ? vp : NULL)) {
 			vn_unref(vp);
 			return 0;
 		}

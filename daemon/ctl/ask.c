@@ -67,7 +67,7 @@ patient(const struct ctl *o)
 }
 
 /* A line of how far it is, which the next one takes the place of. */
-static bool progress_shown;
+static bool progress_shown, progress_noted;
 
 static void
 progress_show(JsonObject *pg)
@@ -85,6 +85,17 @@ progress_show(JsonObject *pg)
 		    (int)(100.0 * MIN(done, total) / total));
 	else
 		fprintf(stderr, "\r\033[K%s: %s %s", what, d, unit);
+}
+
+/* Where nobody watches: only that it waits for the host, and once. */
+static void
+progress_note(JsonObject *pg)
+{
+	g_autofree char *what = text_show(get_str(pg, "what"));
+
+	if (!progress_noted && g_str_has_prefix(what, "waiting for "))
+		complain("%s", what);
+	progress_noted = g_str_has_prefix(what, "waiting for ");
 }
 
 static void
@@ -148,8 +159,8 @@ ask(const struct ctl *o, struct peer *p, JsonObject *request, double seconds,
 {
 	g_autofree char *op = g_strdup(get_str(request, "op"));
 	g_autoptr(GString) why = g_string_new(NULL);
-	int rc = peer_ask(
-	    p, request, seconds, isatty(STDERR_FILENO) ? progress_show : NULL, ret, why);
+	int rc = peer_ask(p, request, seconds,
+	    isatty(STDERR_FILENO) ? progress_show : progress_note, ret, why);
 
 	progress_clear();
 	if (rc) {

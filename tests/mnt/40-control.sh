@@ -8,6 +8,7 @@ M=$W/m
 B=$W/back
 H=$W/host
 N=$W/nobody
+CTL=$(dirname "$RUMPFUSE")/rumpfusectl
 U="setpriv --reuid=65534 --regid=65534 --clear-groups"
 MESSAGES=${RF_CONTROL_MESSAGES:-20000}
 [ $MEASURE = 1 ] || MESSAGES=$((MESSAGES / 20))
@@ -312,7 +313,8 @@ cat "$M/d/none" 2>/dev/null
 ask '{"op":"stats"}'
 answer "bytes of a key" \
     '[.result.keys[]|select(.path=="/d")|(.operations>5),(.read_bytes>=5),.written_bytes]' '[true,true,7002]'
-answer "keys and images" '[.result.keys[].path]' '["/d","/disk","/img","/late"]'
+answer "images, and keys that have been used" \
+    '[.result.keys[].path]|[index("/d"),any(.[];.=="/img"),any(.[];.=="/late")]' '[0,true,false]'
 answer "operations are whole" '[.result.operations[]|select(.name=="write")|
     .bytes,(.total_us>0),(.p50_us<=.p90_us and .p90_us<=.p99_us and .p99_us<=.p999_us
     and .p999_us<=.max_us),(([.buckets[][1]]|add)<=.count),.errors]' '[7004,true,true,true,1]'
@@ -374,7 +376,7 @@ rf_umount "$M"
 check "after the unmount it is gone" test ! -e "$SOCK"
 
 # A host that does not answer: a directory of another daemon, which is stopped.
-printf '[etfs /hang]\nhost = back/r\n' >>"$W/conf"
+printf '[etfs /hang]\nhost = back/r\n[etfs /dead]\nhost = back/r/sub\n' >>"$W/conf"
 sed -i 's/^slow =.*/&\nattr-timeout = 60s/' "$W/conf"
 rf_mount none "$B" -k "/r=$W/real"
 rf_mount "$W/conf" "$M" || done_testing
@@ -391,17 +393,45 @@ client drop "$SOCK" "{\"op\":\"add\",\"key\":\"/added=$B/r/sub\"}"
 at_most "milliseconds that a question waits while the host does not answer" \
     "$(client pace "$SOCK" 2)" 100
 ask '{"op":"stats"}'
-answer "who waits, oldest first" '[.result.waiting[]|[.path,.host,(.age_ms>1000)]]' \
+answer "who waits, oldest first" '[.result.waiting[]|select(.pid)|[.path,.host,(.age_ms>1000)]]' \
     "[[\"/hang/sub/other\",\"$B/r/sub/other\",true],[\"/hang/sub\",\"$B/r/sub\",true]]"
-answer "for what" '[.result.waiting[].operation]' '["lookup","opendir"]'
+answer "for what" '[.result.waiting[]|select(.pid)|.operation]' '["lookup","opendir"]'
+answer "and the change that waits" '.result.waiting[]|select(.pid==null)|[.operation,.path,.host,(.age_ms>400)]' \
+    "[\"add\",\"/added\",\"$B/r/sub\",true]"
+log_has "it is told, too" 'add of /added \(.*/back/r/sub on the host\) has been waiting for [0-9.]+ s'
+same "who has queued another is told what for" \
+    "$(client told "$SOCK" "{\"id\":5,\"op\":\"add\",\"key\":\"/unwanted=$H\"}" | jq -c '[.id,.progress.what]')" \
+    "[5,\"waiting for $B/r/sub (add)\"]"
+"$CTL" "$M" reload >"$W/ctl1" 2>&1 &
+e=$!
+"$CTL" "$M" reload >"$W/ctl2" 2>&1 &
+g=$!
+sleep 0.3
+same "more than 64 are not queued" "$(client flood "$SOCK" 70 | grep -c EBUSY)" 8
 log_has "it is told" \
     'lookup of /hang/sub/other \(.*/back/r/sub/other on the host\) has been waiting for [0-9.]+ s; process [0-9]+'
 same "once" "$(grep -c 'other.*has been waiting' "${RF_LOG[$M]}")" 1
+ls "$M" >"$W/names" 2>&1 &
+c=$!
+timeout 60 stat "$M/dead" >/dev/null 2>&1 &
+d=$!
+sleep 0.6
+refuse "the listing above does not wait" '' kill -0 $c
+check "and has it" grep -qx dead "$W/names"
+check "who asks about it waits" kill -0 $d
+says "which is told with its name" '.result.waiting[]|select(.path=="/dead")|[.operation,.host]' \
+    "[\"lookup\",\"$B/r/sub\"]" '{"op":"stats"}'
 kill -CONT "${RF_PID[$B]}"
-wait $a $b
+wait $a $b $c $d
 check "the host is back" grep -q text "$B/r/sub/f"
 log_has "and that it came back" '/hang/sub/other .*has come back after [0-9.]+ s'
-log_has "what was asked by one who has gone is done" 'key /added: added'
+log_has "what was begun for one who has gone is done" 'key /added: added'
+log_has "it is told that it goes on" 'add of /added .*has come back after [0-9.]+ s'
+check "one reload is done" wait $e
+check "and the other with it" wait $g
+check "who is told" grep -q "waiting for $B/r/sub (add)" "$W/ctl2"
+same "once" "$(grep -c ' reloaded: ' "${RF_LOG[$M]}")" 1
+check "what was queued by one who has gone is not done" test ! -e "$M/unwanted"
 check "the key is there" grep -q text "$M/added/f"
 
 # The end, with the manager stuck.

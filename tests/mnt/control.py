@@ -4,11 +4,15 @@
 #	control.py ask SOCKET LINE…        sends each line and prints its answer
 #	control.py pace SOCKET SECONDS     asks hello, explain, list and stats in turn; prints the
 #	                                   longest wait in milliseconds, of a third of the time
+#	control.py beside SOCKET SECONDS   the same of hello and explain, while another lists
 #	control.py storm SOCKET COUNT IDLE PID   IDLE connections that say nothing, then COUNT
 #	                                   malformed messages; prints figures, and fails where
 #	                                   others wait for 100 ms or the daemon grows by 1 MiB
 #	control.py deaf SOCKET PID         asks and does not read
-#	control.py drop SOCKET LINE        sends a line and goes
+#	control.py drop SOCKET LINE        sends a line and goes a moment later, when it has begun
+#	control.py told SOCKET LINE        sends a line, prints what it is told first, and goes
+#	control.py flood SOCKET COUNT      as many reloads at once, by as many clients; prints the
+#	                                   codes of those that are refused at once
 #	control.py pour SOCKET FILE        sends a file and the end of it; prints what comes
 #	control.py strict FILE             is each line JSON, with numbers that JSON has?
 import json
@@ -68,15 +72,35 @@ def rss_kib(pid):
 QUESTIONS = ('{"op":"hello"}', '{"op":"explain","path":"/d/some/where"}', '{"op":"list"}', '{"op":"stats"}')
 
 
-def worst_ms(client, rounds):
+def worst_ms(client, rounds, questions=QUESTIONS):
     worst = 0.0
     for i in range(rounds):
         t = time.monotonic()
-        answer = client.ask(QUESTIONS[i % len(QUESTIONS)])
+        answer = client.ask(questions[i % len(questions)])
         worst = max(worst, time.monotonic() - t)
         if not answer or not strict(answer)["ok"]:
-            sys.exit("no answer to %s: %s" % (QUESTIONS[i % 4], answer))
+            sys.exit("no answer to %s: %s" % (questions[i % len(questions)], answer))
     return worst * 1000
+
+
+def least_worst_ms(client, seconds, questions):
+    """The best of three: who is held up by the daemon is so in all of them, who is held up by
+    other work on the machine is not."""
+    least = float("inf")
+    for _ in range(3):
+        until, worst = time.monotonic() + seconds / 3, 0.0
+        while time.monotonic() < until:
+            worst = max(worst, worst_ms(client, 4, questions))
+        least = min(least, worst)
+    return least
+
+
+def lister(path):
+    """Lists until it is killed."""
+    pid = os.fork()
+    while pid == 0:
+        Client(path).ask('{"op":"list"}')
+    return pid
 
 
 def mutated(rnd):
@@ -189,15 +213,14 @@ def main(what, path, *rest):
                 sys.exit("closed")
             print(answer.decode(), flush=True)
     elif what == "pace":
-        # The best of three: who is held up by the host is so in all of them, who is held up by
-        # other work on the machine is not.
-        c, least = Client(path), float("inf")
-        for _ in range(3):
-            until, worst = time.monotonic() + float(rest[0]) / 3, 0.0
-            while time.monotonic() < until:
-                worst = max(worst, worst_ms(c, 4))
-            least = min(least, worst)
-        print("%.1f" % least)
+        print("%.1f" % least_worst_ms(Client(path), float(rest[0]), QUESTIONS))
+    elif what == "beside":
+        pid = lister(path)
+        try:
+            print("%.1f" % least_worst_ms(Client(path), float(rest[0]), QUESTIONS[:2]))
+        finally:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
     elif what == "storm":
         storm(path, int(rest[0]), int(rest[1]), rest[2])
     elif what == "deaf":
@@ -219,7 +242,21 @@ def main(what, path, *rest):
     elif what == "drop":
         c = Client(path)
         c.send(rest[0] + "\n")
+        time.sleep(0.2)
         c.close()
+    elif what == "told":
+        print(Client(path).ask(rest[0]).decode())
+    elif what == "flood":
+        clients = [Client(path) for _ in range(int(rest[0]))]
+        for c in clients:
+            c.send('{"op":"reload"}\n')
+        for c in clients:
+            c.s.settimeout(0.02)
+            try:
+                line = json.loads(c.line())
+                print(line["error"]["code"] if "error" in line else "told")
+            except socket.timeout:
+                pass
     else:
         sys.exit("what?")
 
