@@ -4,6 +4,7 @@
 #include "daemon/apply.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,36 @@ print_errors(struct conf_errors *errs)
 	conf_errors_done(errs);
 }
 
+/* The paths of all that c declares, lent by it. */
+static GHashTable *
+declared_paths(const struct conf *c)
+{
+	GHashTable *all = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (size_t i = 0; i < c->c_netfs; i++)
+		g_hash_table_add(all, c->c_etfs[i].ce_path);
+	for (size_t i = 0; i < c->c_nnodes; i++)
+		g_hash_table_add(all, c->c_nodes[i].cn_path);
+	for (size_t i = 0; i < c->c_nmounts; i++)
+		g_hash_table_add(all, c->c_mounts[i].cm_path);
+	return all;
+}
+
+/* What is declared rules: keys of those paths are left out. */
+static bool
+load_added(struct conf *c, const struct added *ad, struct conf_errors *errs)
+{
+	GHashTable *declared = declared_paths(c);
+	bool ok = true;
+
+	for (size_t i = 0; i < ad->ad_n; i++)
+		if (!g_hash_table_contains(declared, ad->ad_keys[i].ak_path))
+			ok &= conf_add_key_from(
+			    c, ADDED_FROM, ad->ad_keys[i].ak_text, (unsigned)i + 1, errs);
+	g_hash_table_destroy(declared);
+	return ok;
+}
+
 struct conf *
 apply_load(const struct options *o, const char *file, const struct added *ad)
 {
@@ -39,9 +70,8 @@ apply_load(const struct options *o, const char *file, const struct added *ad)
 		c = conf_new();
 	for (size_t i = 0; c && i < o->o_nkeys; i++)
 		ok &= conf_add_key(c, o->o_keys[i], (unsigned)i + 1, &errs);
-	for (size_t i = 0; c && i < nadded; i++)
-		ok &=
-		    conf_add_key_from(c, "added", ad->ad_text[i], (unsigned)i + 1, &errs);
+	if (c && nadded)
+		ok &= load_added(c, ad, &errs);
 	if (ok && (o->o_nkeys || nadded))
 		ok = conf_check(c, &errs);
 	print_errors(&errs);
@@ -50,6 +80,42 @@ apply_load(const struct options *o, const char *file, const struct added *ad)
 		c = NULL;
 	}
 	return c;
+}
+
+bool
+added_is(const struct conf_etfs *ce)
+{
+	return strcmp(ce->ce_where.cw_file, ADDED_FROM) == 0;
+}
+
+static void
+added_key_done(struct added_key *ak)
+{
+	free(ak->ak_path);
+	free(ak->ak_text);
+}
+
+void
+added_drop(struct added *ad, bool (*goes)(const char *path, void *arg), void *arg)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ad->ad_n; i++) {
+		if (goes(ad->ad_keys[i].ak_path, arg))
+			added_key_done(&ad->ad_keys[i]);
+		else
+			ad->ad_keys[kept++] = ad->ad_keys[i];
+	}
+	ad->ad_n = kept;
+}
+
+void
+added_done(struct added *ad)
+{
+	while (ad->ad_n > 0)
+		added_key_done(&ad->ad_keys[--ad->ad_n]);
+	free(ad->ad_keys);
+	*ad = (struct added){0};
 }
 
 void
@@ -292,9 +358,7 @@ space_done(struct space *sp)
 	slots_each(&sp->sp_vfs.vfs_files, close_left, NULL);
 	etfs_free(sp->sp_etfs);
 	vfs_done(&sp->sp_vfs);
-	while (sp->sp_added.ad_n > 0)
-		free(sp->sp_added.ad_text[--sp->sp_added.ad_n]);
-	free(sp->sp_added.ad_text);
+	added_done(&sp->sp_added);
 	return r;
 }
 

@@ -34,9 +34,16 @@ struct space_how {
 	void *sh_arg;
 };
 
-/* Keys that were added while the namespace was served, as texts of -k. */
+/* conf_diag()'s name, and list's, for where added keys come from. */
+#define ADDED_FROM "added"
+
+/* Keys that were added while the namespace was served. */
+struct added_key {
+	char *ak_path;
+	char *ak_text; /* of -k */
+};
 struct added {
-	char **ad_text;
+	struct added_key *ad_keys;
 	size_t ad_n;
 };
 
@@ -50,10 +57,17 @@ struct space {
 	struct added sp_added; /* the manager's */
 };
 
-/* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none).
- * file is what messages call it.  NULL after error messages. */
+/* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none) at
+ * whose path nothing is declared.  file is what messages call it.  NULL after error
+ * messages. */
 struct conf *apply_load(
     const struct options *o, const char *file, const struct added *ad);
+
+/* Was it added?  Else it is declared, in a file or by -k. */
+bool added_is(const struct conf_etfs *ce);
+/* Forgets those for which goes() is true. */
+void added_drop(struct added *ad, bool (*goes)(const char *path, void *arg), void *arg);
+void added_done(struct added *ad);
 
 /* Makes the namespace that c declares.  0, or an exit code after error messages; *sp is
  * then empty. */

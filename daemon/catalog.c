@@ -70,7 +70,7 @@ copy(const char *text, char **ret)
 static bool
 place(struct entry *en, const char *path, const struct conf_where *w)
 {
-	bool file = strcmp(w->cw_file, "-k") != 0 && strcmp(w->cw_file, "added") != 0;
+	bool file = strcmp(w->cw_file, "-k") != 0 && strcmp(w->cw_file, ADDED_FROM) != 0;
 
 	if (!copy(path, &en->en_path))
 		return false;

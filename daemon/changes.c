@@ -12,9 +12,6 @@
 #include "daemon/service.h"
 #include "daemon/session.h"
 
-/* conf_diag()'s name for where they come from, and list's. */
-#define ADDED "added"
-
 static void
 print_errors(struct conf_errors *errs)
 {
@@ -23,40 +20,66 @@ print_errors(struct conf_errors *errs)
 	conf_errors_done(errs);
 }
 
-/* Room for one more text.  False: no memory. */
-static bool
-added_room(struct added *ad)
+/* Something declared that is not a key, or NULL. */
+static const struct conf_where *
+declared_else(const struct conf *c, const char *path)
 {
-	char **all = reallocarray(ad->ad_text, ad->ad_n + 1, sizeof(*all));
+	for (size_t i = 0; i < c->c_nnodes; i++)
+		if (strcmp(c->c_nodes[i].cn_path, path) == 0)
+			return &c->c_nodes[i].cn_where;
+	for (size_t i = 0; i < c->c_nmounts; i++)
+		if (strcmp(c->c_mounts[i].cm_path, path) == 0)
+			return &c->c_mounts[i].cm_where;
+	return NULL;
+}
 
-	if (all)
-		ad->ad_text = all;
-	return all != NULL;
+/* The first of n keys that is at path; n: none. */
+static size_t
+key_at(const struct conf *c, const char *path, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && strcmp(c->c_etfs[i].ce_path, path) != 0; i++)
+		;
+	return i;
+}
+
+/* Remembers it.  False: no memory. */
+static bool
+added_put(struct added *ad, const char *path, const char *text)
+{
+	struct added_key *all = reallocarray(ad->ad_keys, ad->ad_n + 1, sizeof(*all));
+	struct added_key *ak;
+
+	if (!all)
+		return false;
+	ad->ad_keys = all;
+	ak = &all[ad->ad_n];
+	*ak = (struct added_key){strdup(path), strdup(text)};
+	if (!ak->ak_path || !ak->ak_text) {
+		free(ak->ak_path);
+		free(ak->ak_text);
+		return false;
+	}
+	ad->ad_n++;
+	return true;
 }
 
 static bool
-declared(const struct conf *c, const char *path, size_t nkeys)
+same_path(const char *path, void *arg)
 {
-	for (size_t i = 0; i < nkeys; i++)
-		if (strcmp(c->c_etfs[i].ce_path, path) == 0)
-			return true;
-	for (size_t i = 0; i < c->c_nnodes; i++)
-		if (strcmp(c->c_nodes[i].cn_path, path) == 0)
-			return true;
-	for (size_t i = 0; i < c->c_nmounts; i++)
-		if (strcmp(c->c_mounts[i].cm_path, path) == 0)
-			return true;
-	return false;
+	return strcmp(path, arg) == 0;
 }
 
 /* The last key of c, which has just joined it: whether it can be there, and then makes it. */
 static int
 make_last(struct session *s, struct conf *c)
 {
-	struct conf_etfs *ce = &c->c_etfs[c->c_netfs - 1];
+	size_t last = c->c_netfs - 1;
+	struct conf_etfs *ce = &c->c_etfs[last];
 	struct conf_errors errs = {0};
 
-	if (declared(c, ce->ce_path, c->c_netfs - 1)) {
+	if (key_at(c, ce->ce_path, last) < last || declared_else(c, ce->ce_path)) {
 		apply_complain(
 		    &ce->ce_where, LOG_ERR, "there is something at that path already");
 		return -EEXIST;
@@ -65,7 +88,7 @@ make_last(struct session *s, struct conf *c)
 		print_errors(&errs);
 		return -EINVAL;
 	}
-	return apply_key(s->s_space.sp_etfs, ce);
+	return reload_key(&s->s_space, c, last, PO_ADD, s->s_opt);
 }
 
 int
@@ -74,81 +97,57 @@ change_add(struct session *s, const char *text)
 	struct added *ad = &s->s_space.sp_added;
 	struct conf *c = s->s_conf;
 	struct conf_errors errs = {0};
-	char *copy = strdup(text);
-	int r = copy && added_room(ad) ? 0 : -ENOMEM;
+	char *path;
+	int r;
 
-	if (r == 0 && !conf_add_key_from(c, ADDED, text, (unsigned)ad->ad_n + 1, &errs)) {
+	if (!conf_add_key_from(c, ADDED_FROM, text, (unsigned)ad->ad_n + 1, &errs)) {
 		print_errors(&errs);
-		r = -EINVAL;
-	} else if (r == 0) {
-		r = make_last(s, c);
-		if (r < 0)
-			conf_drop_key(c, c->c_netfs - 1);
+		return -EINVAL;
+	}
+	path = c->c_etfs[c->c_netfs - 1].ce_path;
+	r = make_last(s, c);
+	if (r == 0 && !added_put(ad, path, text)) {
+		(void)reload_key(&s->s_space, c, c->c_netfs - 1, PO_REMOVE, s->s_opt);
+		r = -ENOMEM;
 	}
 	if (r < 0) {
-		free(copy);
+		conf_drop_key(c, c->c_netfs - 1);
 		return r;
 	}
-	ad->ad_text[ad->ad_n++] = copy;
-	log_msg(LOG_NOTICE, "key %s: added", c->c_etfs[c->c_netfs - 1].ce_path);
+	log_msg(LOG_NOTICE, "key %s: added", path);
 	catalog_publish(&s->s_catalog, &s->s_space, c);
 	return 0;
 }
 
-/* Is this text that of the key at path?  It has been read before, without an error. */
-static bool
-is_of(const char *text, const char *path)
+static int
+no_key(const struct conf *c, const char *path)
 {
-	struct conf_errors errs = {0};
-	struct conf *c = conf_new();
-	bool is = conf_add_key_from(c, ADDED, text, 1, &errs) &&
-	          strcmp(c->c_etfs[0].ce_path, path) == 0;
+	const struct conf_where *w = declared_else(c, path);
 
-	conf_errors_done(&errs);
-	conf_free(c);
-	return is;
-}
-
-static void
-added_drop(struct added *ad, const char *path)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < ad->ad_n; i++) {
-		if (is_of(ad->ad_text[i], path))
-			free(ad->ad_text[i]);
-		else
-			ad->ad_text[kept++] = ad->ad_text[i];
-	}
-	ad->ad_n = kept;
+	if (w)
+		log_msg(LOG_ERR,
+		    "%s: this is no key but [%s] of %s:%u: what is declared there goes when "
+		    "it is taken out of the file and that is reloaded",
+		    path, w->cw_section, w->cw_file, w->cw_line);
+	else
+		log_msg(LOG_ERR, "%s: there is no key of that name", path);
+	return -ENOENT;
 }
 
 static int
-remove_key(struct session *s, const char *path)
+remove_key(struct session *s, char *path)
 {
 	struct conf *c = s->s_conf;
-	struct etfs *e = s->s_space.sp_etfs;
-	struct etfs_info info;
-	size_t i;
+	size_t i = key_at(c, path, c->c_netfs);
 	int r;
 
-	for (i = 0; i < c->c_netfs && strcmp(c->c_etfs[i].ce_path, path) != 0; i++)
-		;
-	if (i == c->c_netfs) {
-		log_msg(LOG_ERR, "%s: there is no key of that name", path);
-		return -ENOENT;
-	}
-	r = etfs_remove(e, path);
-	/* It may have been lost in a reload that failed. */
-	if (r < 0 && etfs_find(e, path, &info) == 0) {
-		log_msg(LOG_ERR, "key %s: cannot be removed: %s", path,
-		    r == -EBUSY ? "an image is mounted from it" : strerror(-r));
+	if (i == c->c_netfs)
+		return no_key(c, path);
+	r = reload_key(&s->s_space, c, i, PO_REMOVE, s->s_opt);
+	if (r < 0)
 		return r;
-	}
 	conf_drop_key(c, i);
-	added_drop(&s->s_space.sp_added, path);
-	/* Who is told that it is gone finds it so. */
-	s->s_space.sp_vfs.vfs_notify->settle_names(s->s_space.sp_vfs.vfs_notify_arg);
+	added_drop(&s->s_space.sp_added, same_path, path);
 	log_msg(LOG_NOTICE, "key %s: removed", path);
 	catalog_publish(&s->s_catalog, &s->s_space, c);
 	return 0;

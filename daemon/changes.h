@@ -1,9 +1,13 @@
 /*
  * Changes to a session's namespace while it is served: jobs of the manager's (manager.h).
  *
- * Each logs what goes wrong, and leaves everything as it was then.  Keys that are added are
- * kept in the session as texts, so that a reload, which reads everything again, has them,
- * too; a key that is removed and that the file declares comes back with the next reload.
+ * Each logs what goes wrong, and leaves everything as it was then.  A key comes and goes by
+ * the step that a reload takes for it, with all that is declared above and below it.
+ *
+ * Keys that are added are kept in the session as texts, so that a reload, which reads
+ * everything again, has them, too.  Once the file declares something at its path that rules,
+ * and the key is no added one any more.  A key that is removed and that the file declares
+ * comes back with the next reload.
  */
 #ifndef RF_DAEMON_CHANGES_H
 #define RF_DAEMON_CHANGES_H

@@ -24,10 +24,18 @@ declared_free(void *p)
 	free(dc);
 }
 
+/* In byte order, where "/a/…" are all between "/a/" and "/a0". */
+static int
+path_order(const void *a, const void *b, void *arg)
+{
+	(void)arg;
+	return strcmp(a, b);
+}
+
 void
 nodes_init(struct nodes *ns)
 {
-	ns->ns_all = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, declared_free);
+	ns->ns_all = g_tree_new_full(path_order, NULL, NULL, declared_free);
 }
 
 static int
@@ -54,27 +62,27 @@ lift(struct space *sp, const char *path)
 void
 nodes_done(struct space *sp)
 {
-	GHashTable *all = sp->sp_nodes.ns_all;
+	GTree *all = sp->sp_nodes.ns_all;
 	GPtrArray *laid = g_ptr_array_new();
-	GHashTableIter it;
-	void *value;
 
-	g_hash_table_iter_init(&it, all);
-	while (g_hash_table_iter_next(&it, NULL, &value))
-		if (((struct declared *)value)->dc_laid)
-			g_ptr_array_add(laid, ((struct declared *)value)->dc_path);
+	for (GTreeNode *n = g_tree_node_first(all); n; n = g_tree_node_next(n)) {
+		const struct declared *dc = g_tree_node_value(n);
+
+		if (dc->dc_laid)
+			g_ptr_array_add(laid, dc->dc_path);
+	}
 	g_ptr_array_sort(laid, deepest_first);
 	for (guint i = 0; i < laid->len; i++)
 		lift(sp, laid->pdata[i]);
 	g_ptr_array_free(laid, TRUE);
-	g_hash_table_destroy(all);
+	g_tree_destroy(all);
 	sp->sp_nodes.ns_all = NULL;
 }
 
 const struct declared *
 nodes_find(const struct space *sp, const char *path)
 {
-	return g_hash_table_lookup(sp->sp_nodes.ns_all, path);
+	return g_tree_lookup(sp->sp_nodes.ns_all, path);
 }
 
 /* What a [section] says, as the vnode layer wants it. */

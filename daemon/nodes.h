@@ -5,7 +5,7 @@
  * A node whose directory is in memory is a name in it; one whose directory is a key's or an
  * image's is laid over it (vfs/mount.h).  Which node was made for a path is remembered by its
  * id, without a reference: users may remove it, rename it and put another in its place, and
- * then it is theirs.
+ * then it is theirs: it is neither replaced nor changed nor removed, which is told.
  *
  * Every change is a struct node_done, which says how to go back: node_undo(), or, when all
  * has gone well, node_finish().  Both empty it.
@@ -34,7 +34,8 @@ struct declared {
 };
 
 struct nodes {
-	struct _GHashTable *ns_all; /* path → struct declared */
+	struct _GTree
+	    *ns_all; /* path → struct declared; what lies below a path is together */
 };
 
 enum node_change {
@@ -78,8 +79,9 @@ int node_add(
  * the latter. */
 int node_remove(
     struct space *sp, const struct conf_node *cn, bool below, struct node_done *nd);
-/* Puts vp in its place, or (NULL) gives what is there the mode and the owner that are another
- * in b than in a. */
+/* Puts vp in its place, or (NULL) gives it the mode and the owner that are another in b than
+ * in a.  What users have put in its place stays as it is: that is no error, and told.  Where
+ * they have removed it, vp comes. */
 int node_change(struct space *sp, const struct conf_node *a, const struct conf_node *b,
     struct vnode *vp, struct node_done *nd);
 /* Something is about to be attached at path, which will cover what was made below it in
@@ -96,6 +98,10 @@ void node_finish(struct space *sp, struct node_done *nd);
 /* Removes the directories above path, of which dvp (may be NULL) was the lowest, that were
  * made for what is called so and are empty. */
 void nodes_prune(struct space *sp, struct vnode *dvp, const char *path);
+
+/* The same of path itself, from which a key or an image has gone: it may have covered a
+ * directory that was made for what is not there any more. */
+void nodes_uncovered(struct space *sp, const char *path);
 
 /* Why the node could not be put at its path, in words. */
 const char *node_words(int r);

@@ -26,12 +26,12 @@ record(struct space *sp, const char *path, const struct vnode *vp, bool laid)
 	struct declared *dc;
 
 	if (!vp && !laid) {
-		g_hash_table_remove(sp->sp_nodes.ns_all, path);
+		g_tree_remove(sp->sp_nodes.ns_all, path);
 		return;
 	}
 	dc = g_new0(struct declared, 1);
 	*dc = (struct declared){g_strdup(path), vp ? vp->v_id : 0, laid};
-	g_hash_table_replace(sp->sp_nodes.ns_all, dc->dc_path, dc);
+	g_tree_replace(sp->sp_nodes.ns_all, dc->dc_path, dc);
 }
 
 static void
@@ -50,13 +50,13 @@ static void
 end(struct space *sp, struct node_done *nd, bool back)
 {
 	if (back && nd->nd_path) {
-		g_hash_table_remove(sp->sp_nodes.ns_all, nd->nd_path);
+		g_tree_remove(sp->sp_nodes.ns_all, nd->nd_path);
 		if (nd->nd_was.dc_path) {
 			struct declared *dc = g_new0(struct declared, 1);
 
 			*dc = nd->nd_was;
 			nd->nd_was.dc_path = NULL;
-			g_hash_table_replace(sp->sp_nodes.ns_all, dc->dc_path, dc);
+			g_tree_replace(sp->sp_nodes.ns_all, dc->dc_path, dc);
 		}
 	}
 	if (nd->nd_dvp)
@@ -251,6 +251,17 @@ stays(const struct conf_node *cn, const char *why)
 	apply_complain(&cn->cn_where, LOG_NOTICE, why);
 }
 
+/* Is vp another than was made for this path? */
+static bool
+is_theirs(const struct conf_node *cn, const struct vnode *vp, const struct node_done *nd)
+{
+	if (nd->nd_was.dc_path && vp->v_id == nd->nd_was.dc_id)
+		return false;
+	stays(cn,
+	    "what is there stays: users have put it in the place of what was declared");
+	return true;
+}
+
 /* A directory that is not empty: others need it, or have put something into it. */
 static int
 leave_dir(struct space *sp, const struct conf_node *cn, bool below, struct vnode *vp,
@@ -310,12 +321,8 @@ remove_in_memory(
 	nd->nd_change = NC_STAYS;
 	if (!vp) /* users have removed it */
 		return 0;
-	if (vp->v_id != nd->nd_was.dc_id) {
-		stays(cn,
-		    "what is there stays: users have put it in the place of what was "
-		    "declared");
+	if (is_theirs(cn, vp, nd))
 		return 0;
-	}
 	r = rumpfs_put(dvp, &n, vp, NULL, false, &nd->nd_seq);
 	if (r == -ENOTEMPTY)
 		return leave_dir(sp, cn, below, vp, nd);
@@ -428,15 +435,13 @@ change_in_memory(struct space *sp, const struct conf_node *b, const struct vattr
 		return vp ? node_add(sp, b, vp, nd) : 0;
 	}
 	old = entry_of(dvp, &n);
+	if (old ? is_theirs(b, old, nd) : !vp) /* or users have removed it */
+		return 0;
 	if (!vp) {
-		if (!old) /* users have removed it */
-			return 0;
 		nd->nd_change = NC_LOOKS;
 		nd->nd_old = vn_ref(old);
 		return set_looks(sp, old, *vs, nd);
 	}
-	if (old && old->v_type == VDIR)
-		return -EEXIST;
 	r = old ? keep_looks(sp, old, vp, vs) : 0;
 	if (r == 0)
 		r = rumpfs_put(dvp, &n, old, vp, false, &nd->nd_seq);
@@ -462,15 +467,12 @@ node_change(struct space *sp, const struct conf_node *a, const struct conf_node 
 	return change_in_memory(sp, b, &vs, vp, nd);
 }
 
-/* Is dc below path, in memory and still in its place?  Then with references. */
+/* Is dc in memory and still in its place?  Then with references. */
 static bool
-is_covered(struct space *sp, const struct declared *dc, const char *path,
-    struct vnode **ret_dvp, struct vnode **ret_vp, struct name *ret_n)
+is_covered(struct space *sp, const struct declared *dc, struct vnode **ret_dvp,
+    struct vnode **ret_vp, struct name *ret_n)
 {
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
-
-	if (dc->dc_laid || strncmp(dc->dc_path, path, len) != 0 ||
-	    dc->dc_path[len] != '/')
+	if (dc->dc_laid)
 		return false;
 	if (namei_parent(&sp->sp_vfs, dc->dc_path, false, ret_dvp, ret_n) < 0)
 		return false;
@@ -478,36 +480,44 @@ is_covered(struct space *sp, const struct declared *dc, const char *path,
 	return *ret_vp && (*ret_vp)->v_id == dc->dc_id;
 }
 
-/* With what lies above first: what that has in it comes with it. */
-static int
-by_path(const void *a, const void *b)
+/* The first that is declared below path, and how many there are. */
+static GTreeNode *
+declared_below(const struct space *sp, const char *path, size_t *ret_n)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	char *prefix = g_strconcat(strcmp(path, "/") == 0 ? "" : path, "/", NULL);
+	GTreeNode *first = g_tree_lower_bound(sp->sp_nodes.ns_all, prefix);
+
+	*ret_n = 0;
+	for (GTreeNode *at = first; at && g_str_has_prefix(g_tree_node_key(at), prefix);
+	     at = g_tree_node_next(at))
+		(*ret_n)++;
+	g_free(prefix);
+	return first;
 }
 
 int
 nodes_move_out(struct space *sp, const char *path, struct node_done **ret, size_t *ret_n)
 {
-	guint count = g_hash_table_size(sp->sp_nodes.ns_all);
-	char **paths = (char **)g_hash_table_get_keys_as_array(sp->sp_nodes.ns_all, NULL);
+	size_t count;
+	GTreeNode *at = declared_below(sp, path, &count);
 	struct node_done *all = NULL;
 	int r = 0;
 
 	*ret_n = 0;
-	qsort(paths, count, sizeof(*paths), by_path);
-	for (guint i = 0; r == 0 && i < count; i++) {
-		const struct declared *dc = nodes_find(sp, paths[i]);
+	/* What lies above comes first: what that has in it comes with it. */
+	for (; r == 0 && count > 0; count--, at = g_tree_node_next(at)) {
+		const struct declared *dc = g_tree_node_value(at);
 		AUTO_VNODE dvp = NULL;
 		AUTO_VNODE vp = NULL;
 		struct node_done *nd;
 		struct name n;
 
-		if (!is_covered(sp, dc, path, &dvp, &vp, &n))
+		if (!is_covered(sp, dc, &dvp, &vp, &n))
 			continue;
 		if (!all)
-			all = g_new0(struct node_done, 2 * (size_t)count);
+			all = g_new0(struct node_done, 2 * count);
 		nd = &all[(*ret_n)++];
-		begin(sp, nd, paths[i]);
+		begin(sp, nd, dc->dc_path);
 		r = rumpfs_put(dvp, &n, vp, NULL, true, &nd->nd_seq);
 		if (r == 0) {
 			nd->nd_change = NC_MEMORY;
@@ -516,9 +526,17 @@ nodes_move_out(struct space *sp, const char *path, struct node_done **ret, size_
 			nd->nd_old = vn_ref(vp);
 		}
 	}
-	g_free(paths);
 	*ret = all;
 	return r;
+}
+
+/* In memory it is a device 0:0; over something else it is nothing but that it hides. */
+static bool
+is_whiteout(struct vnode *vp)
+{
+	struct vattr va;
+
+	return vp->v_type == VCHR && vop_getattr(vp, NULL, &va) == 0 && va.va_rdev == 0;
 }
 
 int
@@ -529,13 +547,15 @@ nodes_move_in(struct space *sp, struct node_done **all, size_t *n)
 
 	for (size_t i = 0; r == 0 && i < moved; i++) {
 		struct node_done *out = &(*all)[i], *in = &(*all)[*n];
+		struct vnode *vp;
 
+		vp = is_whiteout(out->nd_old) ? NULL : out->nd_old;
 		begin(sp, in, out->nd_path);
-		r = lay_over(sp, out->nd_path, out->nd_old);
+		r = lay_over(sp, out->nd_path, vp);
 		(*n)++;
 		if (r == 0) {
 			in->nd_change = NC_LAID;
-			record(sp, out->nd_path, out->nd_old, true);
+			record(sp, out->nd_path, vp, true);
 		}
 	}
 	return r;
@@ -635,6 +655,15 @@ nodes_prune(struct space *sp, struct vnode *dvp, const char *path)
 		vn_unref(at);
 	g_free(p);
 	vfs_prune(&sp->sp_vfs, path);
+}
+
+void
+nodes_uncovered(struct space *sp, const char *path)
+{
+	char *below = g_strconcat(path, "/.", NULL);
+
+	vfs_prune(&sp->sp_vfs, below);
+	g_free(below);
 }
 
 void

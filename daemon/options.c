@@ -18,10 +18,6 @@
 #include "daemon/images.h"
 #include "daemon/log.h"
 
-#ifndef RF_VERSION
-#define RF_VERSION "0.1.0"
-#endif
-
 enum {
 	OPT_CHECK = 256,
 	OPT_DIFF,

@@ -327,6 +327,25 @@ plan_make(struct plan *pl, const struct conf *old_conf, const struct conf *new_c
 	return false;
 }
 
+bool
+plan_make_key(struct plan *pl, const struct conf *c, size_t i, enum plan_op op)
+{
+	const struct conf_etfs *ce = &c->c_etfs[i];
+	struct ordered od = {
+	    .od_item = {.ci_where = &ce->ce_where, .ci_path = ce->ce_path, .ci_key = ce}};
+
+	*pl = (struct plan){.pl_old = c, .pl_new = c};
+	pl->pl_steps = calloc(1, sizeof(*pl->pl_steps));
+	if (pl->pl_steps && op == PO_ADD)
+		item_comes(pl, &od);
+	else if (pl->pl_steps)
+		item_goes(pl, &od);
+	if (pl->pl_steps && list_away(pl))
+		return true;
+	plan_done(pl);
+	return false;
+}
+
 void
 plan_done(struct plan *pl)
 {

@@ -67,6 +67,8 @@ struct plan_runs {
 /* runs NULL: all does.  False: no memory. */
 bool plan_make(struct plan *pl, const struct conf *old_conf, const struct conf *new_conf,
     const struct plan_runs *runs);
+/* One step: c->c_etfs[i] comes (PO_ADD) or goes (PO_REMOVE). */
+bool plan_make_key(struct plan *pl, const struct conf *c, size_t i, enum plan_op op);
 void plan_done(struct plan *pl);
 
 /* Is something declared below this path from now on? */
@@ -74,7 +76,7 @@ bool plan_declares_below(const struct plan *pl, const char *path);
 
 /* "+ [etfs /p1]: host /disk.img, begin 512", allocated; NULL: no memory. */
 char *plan_text(const struct plan *pl, const struct plan_step *ps);
-/* "1 added, 2 removed, 1 changed; 1 waits for the next mount", or "no difference". */
+/* "1 added, 2 removed, 1 changed, 1 at the next mount", or "no difference". */
 char *plan_summary(const struct plan *pl);
 /* All of it. */
 void plan_print(const struct plan *pl, FILE *to);

@@ -121,6 +121,7 @@ run(void *arg)
 	if (!s->s_forked)
 		service_ready();
 	log_msg(LOG_INFO, "%s mounted on %s", s->s_source, s->s_mountpoint);
+	control_ready(s->s_control);
 	return NULL;
 }
 

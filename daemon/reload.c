@@ -10,6 +10,7 @@
 #include "daemon/reload.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,8 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 	    .rr_added = pl->pl_added,
 	    .rr_removed = pl->pl_removed,
 	    .rr_changed = pl->pl_changed - pl->pl_later,
-	    .rr_plan = calloc(n + 1, sizeof(char *)),
+	    .rr_later = pl->pl_later,
+	    .rr_plan = calloc(n, sizeof(char *)),
 	};
 	for (size_t i = 0; ret->rr_plan && i < n; i++) {
 		char *line = plan_text(pl, &pl->pl_steps[i]);
@@ -125,9 +127,9 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 		log_msg(LOG_INFO, "reload: %s", line);
 		ret->rr_plan[ret->rr_nplan++] = line;
 	}
-	if (n < pl->pl_n && ret->rr_plan &&
-	    asprintf(&ret->rr_plan[ret->rr_nplan], "... and %zu more", pl->pl_n - n) > 0)
-		ret->rr_nplan++;
+	ret->rr_left_out = pl->pl_n - ret->rr_nplan;
+	if (ret->rr_left_out)
+		log_msg(LOG_INFO, "reload: ... and %zu more", ret->rr_left_out);
 	log_msg(LOG_NOTICE, "reloaded: %s", summary ? summary : "");
 	free(summary);
 	for (size_t i = 0; i < pl->pl_n; i++) {
@@ -139,16 +141,16 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 		    mounted, unmounted);
 }
 
-/* False: nothing has changed, or *ret_failed things are not as they were. */
-static bool
+/* 0; or -errno: nothing has changed, or *ret_failed things are not as they were. */
+static int
 carry_out(
     struct space *sp, const struct plan *pl, const struct options *o, size_t *ret_failed)
 {
 	bool rdonly = memory_unlock(sp);
-	bool ok = reload_apply(sp, pl, o, ret_failed);
+	int r = reload_apply(sp, pl, o, ret_failed);
 
 	memory_lock(sp, rdonly);
-	return ok;
+	return r;
 }
 
 /* The new configuration is read. */
@@ -166,7 +168,7 @@ reload_to(struct space *sp, const struct conf *old, const struct conf *new,
 	}
 	/* All that is wrong is said at once. */
 	ok &= reload_foresee(sp, &pl);
-	ok = ok && carry_out(sp, &pl, o, ret_failed);
+	ok = ok && carry_out(sp, &pl, o, ret_failed) == 0;
 	if (ok) {
 		if (!live)
 			tell_not_live(sp, &pl);
@@ -185,6 +187,89 @@ reload_result_done(struct reload_result *rr)
 	*rr = (struct reload_result){0};
 }
 
+/* An added key that ce, declared in another place, stands for now. */
+static void
+tell_adopted(const struct conf_etfs *was, const struct conf_item *is)
+{
+	bool same = is->ci_key && plan_same_key(was, is->ci_key, false);
+
+	log_msg(LOG_NOTICE, "key %s: added by hand, and declared now (%s:%u)%s",
+	    was->ce_path, is->ci_where->cw_file, is->ci_where->cw_line,
+	    same ? "" : ", which differs and rules");
+}
+
+static bool
+is_adopted(const char *path, void *adopted)
+{
+	return g_hash_table_contains(adopted, path);
+}
+
+/* What was added and is declared now is not added any more. */
+static void
+adopt_added(struct added *ad, const struct conf *old, const struct conf *new)
+{
+	GHashTable *adopted = g_hash_table_new(g_str_hash, g_str_equal);
+	struct conf_item *items;
+	size_t n;
+
+	for (size_t i = 0; i < old->c_netfs; i++)
+		if (added_is(&old->c_etfs[i]))
+			g_hash_table_insert(
+			    adopted, old->c_etfs[i].ce_path, &old->c_etfs[i]);
+	items = conf_order(new, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_etfs *was =
+		    g_hash_table_lookup(adopted, items[i].ci_path);
+
+		if (was && items[i].ci_key && added_is(items[i].ci_key))
+			g_hash_table_remove(adopted, was->ce_path);
+		else if (was)
+			tell_adopted(was, &items[i]);
+	}
+	added_drop(ad, is_adopted, adopted);
+	conf_order_free(items);
+	g_hash_table_destroy(adopted);
+}
+
+/* Could the key be made?  It is tried where nothing is above it or below. */
+static int
+try_key(const struct space *sp, const struct conf_etfs *ce)
+{
+	struct space_how how = {.sh_rdonly = sp->sp_how.sh_rdonly, .sh_check = true};
+	struct conf *none = conf_new();
+	struct space trial;
+	int r = -ENOMEM;
+
+	if (space_new(&trial, none, &how) == 0) {
+		r = apply_key(trial.sp_etfs, ce);
+		space_done(&trial);
+	}
+	conf_free(none);
+	return r;
+}
+
+int
+reload_key(struct space *sp, const struct conf *c, size_t i, enum plan_op op,
+    const struct options *o)
+{
+	size_t failed = 0;
+	struct plan pl;
+	int r = op == PO_ADD ? try_key(sp, &c->c_etfs[i]) : 0;
+
+	if (r < 0)
+		return r;
+	if (!plan_make_key(&pl, c, i, op)) {
+		log_msg(LOG_ERR, "out of memory");
+		return -ENOMEM;
+	}
+	if (reload_foresee(sp, &pl))
+		r = carry_out(sp, &pl, o, &failed);
+	else
+		r = op == PO_ADD ? -ENOTDIR : -EBUSY;
+	plan_done(&pl);
+	return r;
+}
+
 bool
 reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
     struct reload_result *ret)
@@ -195,6 +280,7 @@ reload(struct space *sp, struct conf **conf, const struct options *o, bool live,
 	bool ok = new &&reload_to(sp, *conf, new, o, live, &rr, &failed);
 
 	if (ok) {
+		adopt_added(&sp->sp_added, *conf, new);
 		conf_free(*conf);
 		*conf = new;
 	} else {

@@ -477,13 +477,15 @@ finish(struct run *rn)
 	struct space *sp = rn->rn_space;
 
 	for (size_t i = 0; i < pl->pl_n; i++) {
+		const struct plan_step *ps = &pl->pl_steps[i];
 		struct taken *tk = &rn->rn_taken[i];
 
 		if (tk->tk_key)
 			etfs_end(tk->tk_key);
-		if (pl->pl_steps[i].ps_kind == PK_KEY &&
-		    pl->pl_steps[i].ps_op == PO_REMOVE)
-			nodes_prune(sp, tk->tk_dvp, pl->pl_steps[i].ps_path);
+		if (ps->ps_op == PO_REMOVE && ps->ps_kind != PK_NODE)
+			nodes_uncovered(sp, ps->ps_path);
+		if (ps->ps_op == PO_REMOVE && ps->ps_kind == PK_KEY)
+			nodes_prune(sp, tk->tk_dvp, ps->ps_path);
 		for (size_t k = 0; k < tk->tk_nmoved; k++)
 			node_finish(sp, &tk->tk_moved[k]);
 		node_finish(sp, &tk->tk_node);
@@ -493,7 +495,7 @@ finish(struct run *rn)
 	sp->sp_gid = pl->pl_new->c_set_gid ? pl->pl_new->c_gid : getgid();
 }
 
-bool
+int
 reload_apply(
     struct space *sp, const struct plan *pl, const struct options *o, size_t *ret_failed)
 {
@@ -531,5 +533,5 @@ reload_apply(
 	/* Who was told that it is done finds it so. */
 	if (pl->pl_n && v->vfs_notify)
 		v->vfs_notify->settle_names(v->vfs_notify_arg);
-	return r == 0;
+	return r;
 }

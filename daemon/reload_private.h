@@ -12,9 +12,9 @@
  * logged; false if there are any.  Touches nothing. */
 bool reload_foresee(struct space *sp, const struct plan *pl);
 
-/* Takes the steps; on failure, which is logged, goes back.  *ret_failed: how much could not
- * be put back. */
-bool reload_apply(
+/* Takes the steps; on failure, which is logged, goes back.  0 or -errno of the step that
+ * failed; *ret_failed: how much could not be put back. */
+int reload_apply(
     struct space *sp, const struct plan *pl, const struct options *o, size_t *ret_failed);
 
 /* What is declared is made in a tree that is read-only for others.  Returns whether it is. */

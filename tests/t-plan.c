@@ -123,12 +123,12 @@ TEST(settings)
 	    "~ [daemon]: attr-timeout 1 s -> 2.5 s\n"
 	    "~ [daemon]: threads auto -> 3 (at the next mount)\n"
 	    "~ [rumpfs]: mode 0755 -> 0700\n~ [rumpfs]: gid the mounting user's -> 5\n"
-	    "0 added, 0 removed, 5 changed; 2 wait for the next mount\n");
+	    "0 added, 0 removed, 3 changed, 2 at the next mount\n");
 	PLAN("[rumpfs]\nsize=1M\ninodes=9\n[daemon]\nattr-timeout=0\n",
 	    "[rumpfs]\nsize=2M\ninodes=8\n",
 	    "~ [daemon]: attr-timeout 0 s -> 1 s (at the next mount)\n"
 	    "~ [rumpfs]: size 1048576 -> 2097152\n~ [rumpfs]: inodes 9 -> 8\n"
-	    "0 added, 0 removed, 3 changed; 1 waits for the next mount\n");
+	    "0 added, 0 removed, 2 changed, 1 at the next mount\n");
 }
 
 TEST(order)
@@ -158,6 +158,27 @@ TEST(order)
 	plan_done(&pl);
 	conf_free(a);
 	conf_free(b);
+}
+
+TEST(one_key)
+{
+	struct conf *c = conf_of("[dir /d]\n[etfs /a]\nhost=/x\n[etfs /b]\nhost=/y\n");
+	struct plan pl;
+
+	REQUIRE(c && plan_make_key(&pl, c, 1, PO_ADD));
+	CHECK_EQ(pl.pl_n, 1);
+	CHECK_EQ(pl.pl_naway, 0);
+	CHECK(pl.pl_steps[0].ps_op == PO_ADD && pl.pl_steps[0].ps_kind == PK_KEY);
+	CHECK(pl.pl_steps[0].ps_new.ci_key == &c->c_etfs[1]);
+	CHECK(strcmp(pl.pl_steps[0].ps_path, "/b") == 0);
+	plan_done(&pl);
+	REQUIRE(plan_make_key(&pl, c, 0, PO_REMOVE));
+	CHECK_EQ(pl.pl_n, 1);
+	CHECK_EQ(pl.pl_naway, 1);
+	CHECK(pl.pl_steps[0].ps_op == PO_REMOVE);
+	CHECK(pl.pl_steps[0].ps_old.ci_key == &c->c_etfs[0]);
+	plan_done(&pl);
+	conf_free(c);
 }
 
 TEST(in_place)

@@ -218,17 +218,55 @@ f
 h
 stay
 x"
-echo three >"$M/f2" && mv "$M/f2" "$M/f"
 to "$base
 [file /f]
 content = changed
 [dir /e]
-mode = 0700
 "
 same "what is changed by both is the configuration's" "$(cat "$M/f")" changed
 to "$base"
 rmdir "$M/e2"
 same "what they renamed stays theirs" "$(ls "$M" | tr '\n' ' ')" "h stay "
+
+### What they have put in its place is theirs, whatever the configuration says of it.
+to "$base
+[file /u]
+content = 1
+[dir /dd]
+[file /gone]
+content = 1
+[node /dev]
+type = fifo
+"
+echo mine >"$M/u.t" && mv "$M/u.t" "$M/u"
+rmdir "$M/dd" && echo z >"$M/dd" && chmod 0640 "$M/dd"
+rm "$M/gone" "$M/dev" && mkdir "$M/dev"
+to "$base
+[file /u]
+content = 2
+mode = 0600
+[dir /dd]
+mode = 0700
+[file /gone]
+content = 2
+[node /dev]
+type = chr
+major = 1
+minor = 3
+"
+same "it is neither replaced nor changed" \
+    "$(cat "$M/u" "$M/dd"; stat -c '%F %a' "$M/u" "$M/dd" "$M/dev")" "mine
+z
+regular file 644
+regular file 640
+directory 755"
+for name in 'file /u' 'dir /dd' 'node /dev'; do
+	said "r.conf:[0-9]+: \\[$name\\]: what is there stays: users have put it"
+done
+same "what they have only removed comes back" "$(cat "$M/gone")" 2
+to "$base"
+same "nor does it go" "$(ls "$M" | tr '\n' ' ')" "dd dev h stay u "
+rm "$M/u" "$M/dd" && rmdir "$M/dev"
 
 ### A name that is in the way; a directory that is there for what lies in it.
 echo mine >"$M/way"
@@ -317,6 +355,23 @@ same "and it is declared again" "$(cat "$M/o/d/mine")" kept
 rm "$M/o/d/mine"
 to "$base"
 refuse "empty, it goes" 'No such file' stat "$M/o"
+
+### A whiteout that was in memory hides what lies below the key that comes.
+to "$base
+[whiteout /o/theirs]
+"
+to "$base
+[whiteout /o/theirs]
+[etfs /o]
+host = host
+"
+refuse "it hides" 'No such file' stat "$M/o/theirs"
+to "$base
+[etfs /o]
+host = host
+"
+same "until it goes" "$(cat "$M/o/theirs")" theirs
+to "$base"
 
 ### Keys: mode, owner and listing change in place.
 to "$base
@@ -602,9 +657,28 @@ rf_start 2 --check --diff "$W/new.conf" "$W/bad.conf"
 rf_start 2 --check --diff "$W/bad.conf" "$W/new.conf"
 printf '[etfs /k]\nhost = absent\n' >"$W/absent.conf"
 rf_start 3 --check --diff "$W/new.conf" "$W/absent.conf"
+check "a host object that is missing: the plan" grep -qx "+ \\[etfs /k\\]: host $W/absent" "$W/.out"
+check "and after it the error" bash -c "tail -n 1 '$W/.out' | grep -q 'etfs /k.*No such file'"
 rf_start 0 --check --diff "$W/absent.conf" "$W/new.conf"
 rf_start 1 --check --diff "$W/new.conf"
 rf_start 1 --diff "$W/new.conf" "$W/new.conf"
+rf_umount "$M"
+
+### Many keys where many nodes are declared.
+M=$W/m3
+seq 4000 | sed 's,.*,[file /n/&],' >"$conf"
+rf_mount "$conf" "$M" || done_testing
+log=${RF_LOG[$M]}
+{
+	cat "$conf"
+	seq 4000 | sed "s,.*,[etfs /k/&]\nhost = $W/copy,"
+} >"$W/many.conf"
+before=$(date +%s%N)
+to "$(cat "$W/many.conf")"
+at_most "milliseconds for 4000 keys beside 4000 nodes" \
+    $((($(date +%s%N) - before) / 1000000)) 3000
+same "they are there" "$(cat "$M/k/4000"; ls "$M/n" | wc -l)" "copied
+4000"
 rf_umount "$M"
 
 ### A read-only mount; a key and an image that become all of it.
