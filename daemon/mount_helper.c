@@ -31,7 +31,8 @@ static const struct option long_options[] = {
 
 static const char usage_text[] =
     "usage: mount.rumpfuse SOURCE DIR [-sfnv] [-N namespace] [-t type] "
-    "[-o option[,option]]\n";
+    "[-o option[,option]]\n"
+    "       mount.rumpfuse -h | -V\n";
 
 struct helper {
 	struct options options;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What goes wrong at people's machines, one row each: the exit status and the very message.
-LIMIT=90
+LIMIT=150
 . "$(dirname "$0")/lib.sh"
 D="$W/d"
 M="$D/m"
@@ -99,6 +99,17 @@ for ((i = 0; i < 30; i++)); do
 	kill -9 "$(rf_daemon_of "$M" | head -n 1)"
 done
 same "starts at once after a crash that fail, of 30" $bad 0
+background
+kill -STOP "$pid"
+"$RUMPFUSE" "$A" "$M" >"$W/.out" 2>&1 &
+start=$!
+sleep 0.5
+kill -9 "$pid"
+wait $start
+same "a start whose question is under way at the crash" $? 0
+check "a start whose question is under way: takes it away" grep -q 'took away a dead mount' "$W/.out"
+pid=$(rf_daemon_of "$M" | head -n 1)
+off
 # Killed while it starts.
 bad=0
 for ((i = 0; i < 20; i++)); do
