@@ -216,7 +216,7 @@ TEST(catalogue)
 	CHECK_STR(cg->cg_all[0]->en_path, "/src");
 	CHECK_STR(cg->cg_all[1]->en_path, "/src/a/b");
 	CHECK_STR(cg->cg_all[2]->en_path, "/src-2");
-	CHECK_STR(cg->cg_all[0].en_origin, "added");
+	CHECK_STR(cg->cg_all[0]->en_origin, "added");
 	/* Who has it keeps it. */
 	conf_drop_key(c, 0);
 	conf_drop_key(c, 2);
