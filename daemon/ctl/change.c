@@ -73,6 +73,7 @@ cmd_remove(const struct ctl *o, struct peer *p)
 static void
 print_plan(JsonObject *result, GString *out)
 {
+	uint64_t left_out = get_num(result, "plan_left_out", 0);
 	JsonArray *plan = get_arr(result, "plan");
 	uint64_t later = get_num(result, "later", 0);
 
@@ -86,6 +87,9 @@ print_plan(JsonObject *result, GString *out)
 			g_string_append_printf(out, "%s\n", line);
 		}
 	}
+	if (left_out)
+		g_string_append_printf(
+		    out, "... and %" G_GUINT64_FORMAT " more\n", left_out);
 	g_string_append_printf(out,
 	    "%" G_GUINT64_FORMAT " added, %" G_GUINT64_FORMAT
 	    " removed, %" G_GUINT64_FORMAT " changed",

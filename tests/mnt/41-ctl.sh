@@ -143,6 +143,14 @@ said "a relative path in the mount" '^/src/deep$'
 at / 0 "$M" explain etc
 said "and from elsewhere" '^/etc$'
 
+ctl 0 "$M" explain /l/motd
+said "a link on the way is followed" '^  note +symlinks followed: /l -> etc$'
+said "to what is declared there" '^  ruled by +/etc/motd$'
+ctl 0 "$M" explain /src/.env
+said "a whiteout: nothing may be done to it" '^  access +-$'
+ctl 0 "$M" explain /src/.env/x
+said "nor is there anything below it" '^  note +not there: /src/.env is hidden by a whiteout$'
+
 # add, remove, reload.
 at "$W/src" 0 "$M" add /new=deep,access=ro
 same "nothing is said of what was done" "$(cat "$W/ctl.out" "$W/ctl.err")" ""
@@ -254,7 +262,10 @@ same "through two" "$(cat "$W/front/k/f")" text
 kill -STOP "${RF_PID[$W/host]}"
 stat "$W/front/k/f" >/dev/null &
 stuck=$!
-sleep 1
+for ((i = 0; i < 100; i++)); do
+	"$CTL" "$W/front" stats 2>&1 | grep -qE "^ *[0-9.]+ m?s +[a-z]+ +$stuck " && break
+	sleep 0.1
+done
 start=$(now)
 ctl 0 "$W/front" stats
 # The release of the reading before may be among them.

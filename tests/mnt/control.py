@@ -10,6 +10,7 @@
 #	control.py deaf SOCKET PID         asks and does not read
 #	control.py drop SOCKET LINE        sends a line and goes
 #	control.py pour SOCKET FILE        sends a file and the end of it; prints what comes
+#	control.py strict FILE             is each line JSON, with numbers that JSON has?
 import json
 import os
 import random
@@ -19,6 +20,14 @@ import sys
 import time
 
 SLOW = float(os.environ.get("RF_SLOW", "1"))
+
+
+def no_number(text):
+    raise ValueError("%s is no JSON" % text)
+
+
+def strict(line):
+    return json.loads(line, parse_constant=no_number)
 
 
 class Client:
@@ -65,7 +74,7 @@ def worst_ms(client, rounds):
         t = time.monotonic()
         answer = client.ask(QUESTIONS[i % len(QUESTIONS)])
         worst = max(worst, time.monotonic() - t)
-        if not answer or not json.loads(answer)["ok"]:
+        if not answer or not strict(answer)["ok"]:
             sys.exit("no answer to %s: %s" % (QUESTIONS[i % 4], answer))
     return worst * 1000
 
@@ -74,7 +83,8 @@ def mutated(rnd):
     """A request with something wrong in it, or just bytes."""
     kind = rnd.randrange(8)
     good = bytearray(rnd.choice([
-        b'{"id":1,"op":"list"}', b'{"op":"explain","path":"/d/x"}', b'{"op":"stats","buckets":false}',
+        b'{"id":1,"op":"list"}', b'{"id":-1.50e+09,"op":"x"}', b'{"id":"a\\u0000","op":"x"}',
+        b'{"op":"explain","path":"/d/x"}', b'{"op":"stats","buckets":false}',
         b'{"op":"add","key":"/x=/y,begin=1"}', b'{"op":"remount","access":"xx"}']))
     if kind == 0:
         return bytes(rnd.randrange(256) for _ in range(rnd.randrange(60)))
@@ -129,7 +139,7 @@ def warm(path, n, rnd):
         except (BrokenPipeError, ConnectionResetError):
             answer = None
         if answer:
-            a = json.loads(answer)
+            a = strict(answer)
             if not a["ok"] and a["error"]["code"] != "EPROTO":
                 continue
             if a["ok"]:
@@ -163,7 +173,7 @@ def deaf(path, pid):
     # What was asked is answered once it is read, in order.
     c.s.settimeout(20)
     for want in ("entries", "uptime_ms") * 3:
-        if want not in json.loads(c.line())["result"]:
+        if want not in strict(c.line())["result"]:
             sys.exit("not the answer to what was asked")
 
 
@@ -202,6 +212,10 @@ def main(what, path, *rest):
             pass  # it has been answered before
         while (line := c.line()) is not None:
             print(line.decode())
+    elif what == "strict":
+        with open(path, "rb") as f:
+            for line in f:
+                strict(line)
     elif what == "drop":
         c = Client(path)
         c.send(rest[0] + "\n")
