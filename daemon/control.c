@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,9 +50,22 @@ control_now_ns(void)
 
 /* The place. */
 
+/* No socket: why, for control_ready(). */
+__attribute__((format(printf, 2, 3))) static int
+no_place(struct control *ct, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&ct->ct_why, fmt, ap) < 0)
+		ct->ct_why = NULL;
+	va_end(ap);
+	return -ENOENT;
+}
+
 /* The directory, open, made if need be; -errno.  *ret_path: its name, for free(). */
 static int
-open_rundir(char **ret_path)
+open_rundir(struct control *ct, char **ret_path)
 {
 	bool root = geteuid() == 0;
 	const char *run = root ? "/run" : getenv("XDG_RUNTIME_DIR");
@@ -59,22 +73,19 @@ open_rundir(char **ret_path)
 	char *path;
 	int fd;
 
-	if (!run || run[0] != '/') {
-		log_msg(LOG_NOTICE, "no control socket: XDG_RUNTIME_DIR is not set");
-		return -ENOENT;
-	}
+	if (!run || run[0] != '/')
+		return no_place(ct, "XDG_RUNTIME_DIR is not set");
 	if (asprintf(&path, "%s/" RUNDIR, run) < 0)
 		return -ENOMEM;
 	if (mkdir(path, root ? 0755 : 0700) < 0 && errno != EEXIST) {
-		log_msg(LOG_NOTICE, "no control socket: %s: %s", path, strerror(errno));
+		no_place(ct, "%s: %s", path, strerror(errno));
 		free(path);
 		return -ENOENT;
 	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
 	    st.st_mode & (S_IWGRP | S_IWOTH)) {
-		log_msg(LOG_WARNING,
-		    "no control socket: %s: not a directory that is ours alone", path);
+		no_place(ct, "%s: not a directory that is ours alone", path);
 		if (fd >= 0)
 			close(fd);
 		free(path);
@@ -201,16 +212,22 @@ control_open(struct session *s, struct control **ret)
 	if (!ct)
 		return -ENOMEM;
 	*ret = ct;
-	dir = open_rundir(&dirname);
+	dir = open_rundir(ct, &dirname);
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
 	r = make(ct, dir, dirname);
 	close(dir);
 	if (r < 0)
-		log_msg(
-		    LOG_WARNING, "no control socket in %s: %s", dirname, strerror(-r));
+		no_place(ct, "%s: %s", dirname, strerror(-r));
 	free(dirname);
 	return 0;
+}
+
+void
+control_ready(const struct control *ct)
+{
+	if (ct && ct->ct_why)
+		log_msg(LOG_INFO, "no control socket: %s", ct->ct_why);
 }
 
 /* Connections. */
@@ -508,6 +525,7 @@ control_free(struct control *ct)
 	slow_done(ct);
 	free(ct->ct_conns);
 	free(ct->ct_path);
+	free(ct->ct_why);
 	pthread_mutex_destroy(&ct->ct_mtx);
 	free(ct);
 }

@@ -6,7 +6,7 @@
  * /run/rumpfuse for root, $XDG_RUNTIME_DIR/rumpfuse for others.  Mode 0600; and whoever
  * connects is asked for by SO_PEERCRED: root and the daemon's own user are let in.  It lies
  * outside the mount, so that it answers when the mount does not.  Where there is no RUNDIR
- * the daemon goes on without one and says so once.
+ * the daemon goes on without one, and says so in its log once it is mounted.
  *
  * Protocol.  Text, one JSON object to a line, both ways.  A request has at most 64 KiB with
  * its newline; an answer may be of any length, for the list of keys is.  A connection is
@@ -19,7 +19,8 @@
  *	{"id": 2, "op": "add", "key": "/p1=/lab/disk.img,partition=1"}
  *	{"id": 2, "ok": false, "error": {"code": "ENOENT", "text": "…"}, "log": [{"priority": 3, "text": "…"}]}
  *
- * id: any number or string, given back as it came; optional.  While a request takes long,
+ * id: any number or string, given back as it came, byte for byte; optional.  Other strings have
+ * no NUL (EINVAL).  While a request takes long,
  * lines {"id": 2, "progress": {"what": "…", "done": N, "total": N, "unit": "…"}} may come
  * before its answer.  "log" has the lines that doing it has logged (syslog's priorities).
  * Members that are not known are ignored, so that either side may be newer; an op that is
@@ -28,7 +29,8 @@
  *
  * Operations:
  *	hello    result: {"version", "protocol": 1, "pid", "uid", "source", "mountpoint",
- *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro")}
+ *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro"),
+ *	         "threads" (that serve, at most), "clone_fd": bool}
  *	list     result: {"entries": [entry…]} in the order of their paths.  An entry: {"path",
  *	         "kind": "key" | "image" | "node", "type" (reg, blk, chr, dir, dir-subdirs, -;
  *	         the image's type; dir, file, symlink, chr …, whiteout), "begin", "size" (bytes
@@ -37,10 +39,12 @@
  *	         "FILE:LINE" | "-k" | "added"}
  *	add      "key": as the -k option's text.  Registered at once, kept over reloads.
  *	remove   "key": a path.  One that the file declares comes back with the next reload.
- *	explain  "path": absolute in the mount.  result: {"path", "covered_by" (the path of the
+ *	explain  "path": absolute in the mount; symbolic links in memory on the way to it are
+ *	         followed.  result: {"path", "covered_by" (the path of the
  *	         entry that rules it, or "/"), "kind": "memory" | "key" | "image" | "node" |
- *	         "whiteout" | "missing", "type", "host" (the host's path of just this, or null),
- *	         "begin", "size", "access", "names_cached_ms", "attributes_cached_ms" (null:
+ *	         "whiteout" | "missing" | "none" (below a whiteout, or behind a link that leads
+ *	         away), "type", "host" (the host's path of just this, or null),
+ *	         "begin", "size", "access" (null: of nothing that is there), "names_cached_ms", "attributes_cached_ms" (null:
  *	         until they change), "contents_cached": "always" | "until changed" | "no",
  *	         "watched": bool, "passthrough": bool, "exists": true | false | null (null: only the
  *	         host knows), "device", "section" ("[etfs /src]"), "origin", "notes": [text…]}
@@ -57,7 +61,9 @@
  *	         for the operation, and no pid: null],
  *	         "waiting_limit_ms" (slow = of [daemon]; 0: none are listed)}.  "..." stands for
  *	         a part of a path that only the host could tell.  "buckets": false in the request leaves them out.
- *	reload   as SIGHUP.  result: {"added", "removed", "changed": numbers; "plan": [text…]}
+ *	reload   as SIGHUP.  result: {"added", "removed", "changed", "later" (settings that
+ *	         wait for the next mount, not counted in "changed"): numbers; "plan": [text…], the
+ *	         first 200; "plan_left_out": how many there are besides}
  *	remount  "access": "rw" | "ro": of the whole mount; what mount -o remount asks.  To rw:
  *	         EROFS where the configuration has access = ro; and what the host says to a key
  *	         that it had been asked for to be read only.  Images that were mounted read-only
@@ -85,10 +91,13 @@ struct control;
 
 /*
  * Makes the socket of a session that is mounted (s_dev is known), before the process is
- * confined and has threads.  Where there is no place for it that has been logged, and there
- * is only the thread, which also tells of requests that wait too long.  0 or -errno.
+ * confined and has threads.  Where there is no place for it there is only the thread, which
+ * also tells of requests that wait too long.  0 or -errno.
  */
 int control_open(struct session *s, struct control **ret);
+/* The mount answers: logs why there is no socket, if there is none.  Not before, for where one
+ * cannot be this would be on the terminal of every start. */
+void control_ready(const struct control *c);
 /* Starts the thread; after the manager.  c may be NULL, here and below.  0 or -errno. */
 int control_start(struct control *c);
 /* Ends the thread and takes the socket away; before the manager is stopped.  Requests whose

@@ -194,3 +194,26 @@ control_client_pid(uint64_t dev, uid_t user)
 	json_node_unref(node);
 	return pid;
 }
+
+int
+control_client_threads(
+    uint64_t dev, uid_t user, unsigned *ret_threads, bool *ret_clone_fd)
+{
+	JsonNode *node = NULL;
+	JsonObject *result;
+	int r = ask(dev, user, "{\"op\": \"hello\"}\n", ASK_WITHIN_S, &node);
+
+	if (r < 0)
+		return r;
+	result = object_of(json_node_get_object(node), "result");
+	if (result && json_object_has_member(result, "threads")) {
+		*ret_threads = (unsigned)json_object_get_int_member_with_default(
+		    result, "threads", 0);
+		*ret_clone_fd = json_object_get_boolean_member_with_default(
+		    result, "clone_fd", FALSE);
+	} else {
+		r = -ENOENT;
+	}
+	json_node_unref(node);
+	return r;
+}

@@ -7,6 +7,7 @@
 #ifndef RF_DAEMON_CONTROL_CLIENT_H
 #define RF_DAEMON_CONTROL_CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,11 @@
  * (allocated, or NULL), which is untouched otherwise.
  */
 int control_client_remount(uint64_t dev, uid_t user, const char *access, char **ret_text);
+
+/* With how many threads it serves, at most, and whether each has a descriptor of its own.  0 or
+ * -errno; -ENOENT: it does not say. */
+int control_client_threads(
+    uint64_t dev, uid_t user, unsigned *ret_threads, bool *ret_clone_fd);
 
 /* Its process, or 0: not to be known. */
 pid_t control_client_pid(uint64_t dev, uid_t user);

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "daemon/control_links.h"
 #include "daemon/control_private.h"
 #include "daemon/session.h"
 
@@ -19,14 +20,24 @@ struct finding {
 	bool f_watched;
 	const char *f_contents; /* contents_cached */
 	int f_exists;           /* 1, 0, -1: only the host knows */
-	const char *f_note[3];
-	unsigned f_nnotes;
+	bool f_hidden;          /* by a whiteout: nothing may be done to it */
+	const char *f_note[8];
+	char *f_own[2]; /* notes that are freed with it */
+	unsigned f_nnotes, f_nown;
 };
 
 static void
 add_note(struct finding *f, const char *text)
 {
 	f->f_note[f->f_nnotes++] = text;
+}
+
+/* text is taken over. */
+static void
+add_own_note(struct finding *f, char *text)
+{
+	f->f_own[f->f_nown++] = text;
+	add_note(f, text);
 }
 
 /* What is left of path below the entry: "" or "/…". */
@@ -120,15 +131,10 @@ static void
 in_key(struct session *s, const struct entry *en, const char *path, struct finding *f)
 {
 	struct etfs_list l = {0};
-	bool found = false;
 
-	(void)etfs_list(s->s_space.sp_etfs, &l);
-	for (size_t i = 0; i < l.el_n && !found; i++) {
-		found = strcmp(l.el_all[i].ei_key, en->en_path) == 0;
-		if (found)
-			at_key(s, &l.el_all[i], below(en, path), f);
-	}
-	if (!found) {
+	if (etfs_list_at(s->s_space.sp_etfs, en->en_path, &l) == 0) {
+		at_key(s, &l.el_all[0], below(en, path), f);
+	} else {
 		f->f_kind = "missing";
 		f->f_rdonly = en->en_rdonly;
 		f->f_exists = 0;
@@ -180,8 +186,30 @@ find(struct session *s, const struct catalog *cg, const struct entry *en,
 	g_free(up);
 	if (!over || over->en_kind == ENTRY_NODE)
 		in_memory(s, en, path, f);
+	f->f_hidden = true;
+	if (*below(en, path)) {
+		f->f_kind = "none";
+		f->f_type = NULL;
+		f->f_exists = 0;
+		add_own_note(f, g_strdup_printf("not there: %s is hidden by a whiteout",
+				    en->en_path));
+		return;
+	}
 	f->f_kind = "whiteout";
 	f->f_type = "whiteout";
+}
+
+/* The way to path does not lead to where it could be told. */
+static void
+not_found_out(const struct links *lk, struct finding *f)
+{
+	f->f_kind = "none";
+	f->f_exists = lk->lk_end == LINKS_LOOP ? 0 : -1;
+	f->f_hidden = true;
+	add_own_note(
+	    f, lk->lk_end == LINKS_LOOP
+		   ? g_strdup("not there: too many symbolic links")
+		   : g_strconcat("a symlink is in the way: ", lk->lk_last, NULL));
 }
 
 static void
@@ -193,12 +221,13 @@ put_ttl(struct jw *w, const char *name, const struct catalog *cg, const struct f
 		jw_null(w, name);
 }
 
+/* at: where path leads to. */
 static void
 put(struct jw *w, const struct catalog *cg, const struct entry *en, const char *path,
-    const struct finding *f)
+    const char *at, const struct finding *f)
 {
 	/* What is attached in memory is known by name until it is detached. */
-	const struct entry *dir = en && !*below(en, path) ? NULL : en;
+	const struct entry *dir = en && !*below(en, at) ? NULL : en;
 
 	jw_text(w, "path", path);
 	jw_text(w, "covered_by", en ? en->en_path : "/");
@@ -210,7 +239,7 @@ put(struct jw *w, const struct catalog *cg, const struct entry *en, const char *
 		jw_number(w, "size", f->f_size);
 	else
 		jw_null(w, "size");
-	jw_text(w, "access", f->f_rdonly ? "ro" : "rw");
+	jw_text(w, "access", f->f_hidden ? NULL : f->f_rdonly ? "ro" : "rw");
 	if (dir)
 		put_ttl(w, "names_cached_ms", cg, f);
 	else
@@ -236,11 +265,25 @@ void
 control_explain(struct session *s, const char *path, struct jw *w)
 {
 	struct catalog *cg = catalog_get(&s->s_catalog);
-	const struct entry *en = cg ? catalog_above(cg, path) : NULL;
 	struct finding f = {.f_contents = "no", .f_size = ENTRY_SIZE_UNKNOWN};
+	const struct entry *en;
+	struct links lk;
+	const char *at;
 
-	find(s, cg, en, path, &f);
-	put(w, cg, en, path, &f);
+	links_follow(s, cg, path, &lk);
+	at = lk.lk_path->str;
+	en = cg ? catalog_above(cg, at) : NULL;
+	if (lk.lk_end == LINKS_THERE)
+		find(s, cg, en, at, &f);
+	else
+		not_found_out(&lk, &f);
+	if (lk.lk_followed->len)
+		add_own_note(
+		    &f, g_strconcat("symlinks followed: ", lk.lk_followed->str, NULL));
+	put(w, cg, en, path, at, &f);
+	for (unsigned i = 0; i < f.f_nown; i++)
+		g_free(f.f_own[i]);
 	g_free(f.f_host);
+	links_done(&lk);
 	catalog_unref(cg);
 }

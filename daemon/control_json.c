@@ -6,69 +6,24 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What may stand outside strings: the parser would take comments and assignments, too. */
-#define SPACE   " \t\r"
-#define OUTSIDE "{}[],:+-.0123456789eEtrufalsn" SPACE
-
-/* False: not for the parser.  What comes after the object the parser would pass over. */
-static bool
-is_flat(const char *line, size_t len, const char **ret_why)
-{
-	unsigned depth = 0;
-	bool text = false, ended = false;
-
-	*ret_why = "a request is one JSON object to a line";
-	for (size_t i = 0; i < len; i++) {
-		char c = line[i];
-
-		if (text) {
-			i += c == '\\';
-			text = c != '"';
-			continue;
-		}
-		if (c == '\0' || !strchr(OUTSIDE "\"", c) || (ended && !strchr(SPACE, c)))
-			return false;
-		text = c == '"';
-		if ((c == '{' || c == '[') && ++depth > CONTROL_DEPTH) {
-			*ret_why = "nested too deep";
-			return false;
-		}
-		if (c == '}' || c == ']')
-			ended = depth == 0 || --depth == 0;
-	}
-	return true;
-}
+#include "daemon/control_scan.h"
 
 /* The id as it came, for the answer. */
 static bool
-take_id(struct request *rq, const char **ret_why)
+take_id(struct request *rq, const struct control_scan *sc, const char **ret_why)
 {
-	JsonNode *id = json_object_get_member(rq->rq_object, "id");
-	GType type = id && JSON_NODE_HOLDS_VALUE(id) ? json_node_get_value_type(id)
-	                                             : G_TYPE_INVALID;
-
-	if (!id || JSON_NODE_HOLDS_NULL(id)) {
-		rq->rq_id = g_strdup("null");
-		return true;
-	}
-	if (type != G_TYPE_INT64 && type != G_TYPE_DOUBLE && type != G_TYPE_STRING) {
+	if (sc->sc_id && !strchr("-0123456789\"n", sc->sc_id[0])) {
 		*ret_why = "id: neither a number nor a string";
 		return false;
 	}
-	if (type == G_TYPE_STRING) {
-		struct jw w = {.jw_s = g_string_new(NULL)};
-
-		jw_text(&w, NULL, json_node_get_string(id));
-		rq->rq_id = g_string_free(w.jw_s, FALSE);
-	} else {
-		rq->rq_id = json_to_string(id, FALSE);
-	}
+	rq->rq_id = sc->sc_id ? g_strndup(sc->sc_id, sc->sc_idlen) : g_strdup("null");
 	return true;
 }
 
 bool
 request_parse(struct request *rq, const char *line, size_t len, const char **ret_why)
 {
+	struct control_scan sc;
 	JsonNode *root;
 
 	*rq = (struct request){.rq_id = NULL};
@@ -76,8 +31,9 @@ request_parse(struct request *rq, const char *line, size_t len, const char **ret
 		*ret_why = "not UTF-8";
 		return false;
 	}
-	if (!is_flat(line, len, ret_why))
+	if (!control_scan(line, len, &sc, ret_why) || !take_id(rq, &sc, ret_why))
 		return false;
+	rq->rq_nul = sc.sc_nul;
 	rq->rq_parser = json_parser_new();
 	root = json_parser_load_from_data(rq->rq_parser, line, (gssize)len, NULL)
 	           ? json_parser_get_root(rq->rq_parser)
@@ -88,10 +44,6 @@ request_parse(struct request *rq, const char *line, size_t len, const char **ret
 		return false;
 	}
 	rq->rq_object = json_node_get_object(root);
-	if (!take_id(rq, ret_why)) {
-		request_done(rq);
-		return false;
-	}
 	return true;
 }
 

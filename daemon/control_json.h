@@ -1,9 +1,8 @@
 /*
  * The form of the control socket's lines (control.h): JSON taken apart and put together.
  *
- * Reading.  A line is looked through before the parser has it: the parser calls itself for
- * each level, and takes more than JSON.  So what is not text in UTF-8, has characters that
- * JSON has not, or is nested deeper than CONTROL_DEPTH, never gets there.
+ * Reading.  A line is looked through before the parser has it (control_scan.h).  So what is
+ * not text in UTF-8, is not JSON to the letter, or is nested too deep, never gets there.
  *
  * Writing.  A writer appends to a string and sees to commas.  What is no UTF-8 (names of
  * files may be any bytes) becomes U+FFFD.
@@ -17,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONTROL_DEPTH 16
-
 struct request {
-	char *rq_id; /* as JSON text: "null" where there was none */
+	char *
+	    rq_id; /* the very bytes that came, which are JSON: "null" where there was none */
+	bool rq_nul; /* a string, or a name, has a NUL: request_text() would end there */
 	JsonObject *rq_object;
 	JsonParser *rq_parser; /* owns it */
 };

@@ -79,6 +79,8 @@ hello(struct session *s, struct jw *w)
 	jw_text(w, "config", s->s_opt->o_config);
 	jw_text(w, "device", device);
 	jw_text(w, "access", atomic_load(&s->s_rdonly) ? "ro" : "rw");
+	jw_number(w, "threads", s->s_nthreads);
+	jw_bool(w, "clone_fd", s->s_opt->o_clone_fd);
 }
 
 static GString *
@@ -183,10 +185,12 @@ do_reload(struct session *s, struct task *t)
 	jw_number(&w, "added", rr.rr_added);
 	jw_number(&w, "removed", rr.rr_removed);
 	jw_number(&w, "changed", rr.rr_changed);
+	jw_number(&w, "later", rr.rr_later);
 	jw_open(&w, "plan", '[');
 	for (size_t i = 0; i < rr.rr_nplan; i++)
 		jw_text(&w, NULL, rr.rr_plan[i]);
 	jw_close(&w, ']');
+	jw_number(&w, "plan_left_out", rr.rr_left_out);
 	reload_result_done(&rr);
 	t->t_result = w.jw_s;
 	return r;
@@ -375,6 +379,8 @@ dispatch(struct control *ct, struct conn *cn, const struct request *rq)
 {
 	const char *name = request_text(rq, "op");
 
+	if (rq->rq_nul)
+		return refuse(rq->rq_id, -EINVAL, "a string with a NUL");
 	if (!name)
 		return refuse(rq->rq_id, -EINVAL, "op: a string is missing");
 	if (strcmp(name, "list") == 0)

@@ -4,7 +4,7 @@
  *   control.c       the socket, the thread, who is let in
  *   control_conn.c  a connection: lines in, answers out
  *   control_ops.c   what is asked: answered at once, or made a job of the manager's
- *   control_json.c  the form of the lines
+ *   control_json.c, control_scan.c  the form of the lines
  *   control_stats.c, control_explain.c   the longer answers
  *   control_slow.c  requests that wait: told, and listed
  *
@@ -65,6 +65,7 @@ struct control {
 	struct session *ct_session; /* c */
 	int ct_listen, ct_wake;     /* c */
 	char *ct_path;              /* c */
+	char *ct_why;               /* c: why there is no socket; or NULL */
 	uint64_t ct_dev, ct_ino;    /* c: of the socket at ct_path */
 	pthread_t ct_thread;        /* c once ct_started */
 	bool ct_started;

@@ -9,7 +9,8 @@
 #include "daemon/plan.h"
 #include "daemon/session.h"
 
-/* Both files are read, so that all errors of both are said. */
+/* Both files are read, so that all errors of both are said; and what would be done, although
+ * it could not be. */
 static int
 print_diff(
     const struct conf *old_conf, const struct conf *new_conf, const struct options *o)
@@ -17,18 +18,19 @@ print_diff(
 	struct space_how how = {.sh_rdonly = o->o_rdonly, .sh_check = true};
 	struct space sp;
 	struct plan pl;
-	int code = space_new(&sp, new_conf, &how);
+	int code;
 
-	if (code)
-		return code;
-	space_done(&sp);
 	if (!plan_make(&pl, old_conf, new_conf, NULL)) {
 		log_msg(LOG_ERR, "out of memory");
 		return EXIT_RUN;
 	}
 	plan_print(&pl, stdout);
 	plan_done(&pl);
-	return EXIT_OK;
+	fflush(stdout); /* before the errors, where both go to one place */
+	code = space_new(&sp, new_conf, &how);
+	if (code == EXIT_OK)
+		space_done(&sp);
+	return code;
 }
 
 int

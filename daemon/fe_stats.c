@@ -13,6 +13,7 @@
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #define SUB_BITS   3u
@@ -23,17 +24,19 @@
 
 _Static_assert(FE_BUCKETS == (TOP_BIT - SUB_BITS + 2) * SUBS + 1, "they reach to there");
 
-/* Of one operation and one thread, which alone writes it. */
+/* Of one operation and one thread, which alone writes it.  A bucket that is nearly full is
+ * poured into fe_ended. */
 struct counts {
 	_Atomic uint64_t c_count, c_errors, c_bytes, c_total_ns, c_max_ns;
-	_Atomic uint64_t c_bucket[FE_BUCKETS];
+	_Atomic uint32_t c_bucket[FE_BUCKETS];
 };
 
+/* In pages of its own: among what a thread allocates while it serves it would keep all below
+ * it on the heap from being given back.  What it never does takes no memory. */
 struct fe_thread {
-	struct fe *th_fe;                         /* c */
-	struct fe_thread *th_next, **th_prevp;    /* fe_threads_mtx */
-	uint64_t th_id;                           /* c */
-	_Atomic(struct counts *) th_ops[FE_NOPS]; /* a: NULL before the first of them */
+	struct fe *th_fe;                      /* c */
+	struct fe_thread *th_next, **th_prevp; /* fe_threads_mtx */
+	uint64_t th_id;                        /* c */
 	struct counts *th_now; /* the thread's: of what it is at; or NULL */
 	bool th_counted;       /* the thread's: it has been counted for a key */
 	/* What it is at: th_since_ns 0: nothing. */
@@ -42,6 +45,7 @@ struct fe_thread {
 	_Atomic int th_op;
 	_Atomic uint64_t th_name[NAME_WORDS]; /* ends with a NUL */
 	_Atomic bool th_watched;
+	struct counts th_ops[FE_NOPS];
 };
 
 static uint64_t
@@ -117,6 +121,8 @@ sum_add(struct fe_sum *fs, struct counts *c)
 {
 	uint64_t max = get(&c->c_max_ns);
 
+	if (!get(&c->c_count))
+		return;
 	fs->fs_count += get(&c->c_count);
 	fs->fs_errors += get(&c->c_errors);
 	fs->fs_bytes += get(&c->c_bytes);
@@ -124,7 +130,8 @@ sum_add(struct fe_sum *fs, struct counts *c)
 	if (max > fs->fs_max_ns)
 		fs->fs_max_ns = max;
 	for (unsigned i = 0; i < FE_BUCKETS; i++)
-		fs->fs_bucket[i] += get(&c->c_bucket[i]);
+		fs->fs_bucket[i] +=
+		    atomic_load_explicit(&c->c_bucket[i], memory_order_relaxed);
 }
 
 /* What it has counted joins what those before it have. */
@@ -135,18 +142,13 @@ thread_free(void *arg)
 	struct fe *fe = th->th_fe;
 
 	pthread_mutex_lock(&fe->fe_threads_mtx);
-	for (unsigned op = 0; op < FE_NOPS; op++) {
-		struct counts *c = atomic_load(&th->th_ops[op]);
-
-		if (c)
-			sum_add(&fe->fe_ended[op], c);
-		free(c);
-	}
+	for (unsigned op = 0; op < FE_NOPS; op++)
+		sum_add(&fe->fe_ended[op], &th->th_ops[op]);
 	*th->th_prevp = th->th_next;
 	if (th->th_next)
 		th->th_next->th_prevp = th->th_prevp;
 	pthread_mutex_unlock(&fe->fe_threads_mtx);
-	free(th);
+	munmap(th, sizeof(*th));
 }
 
 /* This thread's record, or NULL: no memory. */
@@ -158,9 +160,12 @@ mine(const struct fe *cfe)
 
 	if (th)
 		return th;
-	th = calloc(1, sizeof(*th));
-	if (!th || pthread_setspecific(fe->fe_thread_key, th) != 0) {
-		free(th);
+	th = mmap(NULL, sizeof(*th), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	    -1, 0);
+	if (th == MAP_FAILED)
+		return NULL;
+	if (pthread_setspecific(fe->fe_thread_key, th) != 0) {
+		munmap(th, sizeof(*th));
 		return NULL;
 	}
 	th->th_fe = fe;
@@ -289,6 +294,22 @@ fe_stats_read(struct fe *fe, const void *buf, size_t n)
 }
 
 static void
+count_time(struct fe_thread *th, struct counts *c, uint64_t took)
+{
+	unsigned b = fe_bucket(took);
+	uint32_t n = atomic_load_explicit(&c->c_bucket[b], memory_order_relaxed) + 1;
+
+	if (n == UINT32_MAX) {
+		pthread_mutex_lock(&th->th_fe->fe_threads_mtx);
+		th->th_fe->fe_ended[c - th->th_ops].fs_bucket[b] += n;
+		n = 0;
+	}
+	atomic_store_explicit(&c->c_bucket[b], n, memory_order_relaxed);
+	if (n == 0)
+		pthread_mutex_unlock(&th->th_fe->fe_threads_mtx);
+}
+
+static void
 end(struct fe_thread *th)
 {
 	struct counts *c = th->th_now;
@@ -297,7 +318,7 @@ end(struct fe_thread *th)
 		uint64_t took = now_ns() - get(&th->th_since_ns);
 
 		add(&c->c_total_ns, took);
-		add(&c->c_bucket[fe_bucket(took)], 1);
+		count_time(th, c, took);
 		if (took > get(&c->c_max_ns))
 			atomic_store_explicit(&c->c_max_ns, took, memory_order_relaxed);
 	}
@@ -329,7 +350,6 @@ void
 fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req)
 {
 	struct fe_thread *th = mine(fe);
-	struct counts *c;
 
 	if (!th)
 		return;
@@ -338,15 +358,9 @@ fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req)
 		end(th);
 	if (!get(&th->th_since_ns))
 		note(th, 0, fuse_req_ctx(req)->pid, "", 0);
-	c = atomic_load_explicit(&th->th_ops[op], memory_order_relaxed);
-	if (!c) {
-		c = calloc(1, sizeof(*c));
-		atomic_store_explicit(&th->th_ops[op], c, memory_order_release);
-	}
 	atomic_store_explicit(&th->th_op, (int)op, memory_order_release);
-	th->th_now = c;
-	if (c)
-		add(&c->c_count, 1);
+	th->th_now = &th->th_ops[op];
+	add(&th->th_now->c_count, 1);
 	fe_stats_look(fe);
 }
 
@@ -404,13 +418,8 @@ fe_sum_get(struct fe *fe, enum fe_op op, struct fe_sum *ret)
 {
 	pthread_mutex_lock(&fe->fe_threads_mtx);
 	*ret = fe->fe_ended[op];
-	for (struct fe_thread *th = fe->fe_threads; th; th = th->th_next) {
-		struct counts *c =
-		    atomic_load_explicit(&th->th_ops[op], memory_order_acquire);
-
-		if (c)
-			sum_add(ret, c);
-	}
+	for (struct fe_thread *th = fe->fe_threads; th; th = th->th_next)
+		sum_add(ret, &th->th_ops[op]);
 	pthread_mutex_unlock(&fe->fe_threads_mtx);
 }
 
@@ -421,12 +430,8 @@ fe_count(struct fe *fe, enum fe_op op)
 
 	pthread_mutex_lock(&fe->fe_threads_mtx);
 	n = fe->fe_ended[op].fs_count;
-	for (struct fe_thread *th = fe->fe_threads; th; th = th->th_next) {
-		struct counts *c =
-		    atomic_load_explicit(&th->th_ops[op], memory_order_acquire);
-
-		n += c ? get(&c->c_count) : 0;
-	}
+	for (struct fe_thread *th = fe->fe_threads; th; th = th->th_next)
+		n += get(&th->th_ops[op].c_count);
 	pthread_mutex_unlock(&fe->fe_threads_mtx);
 	return n;
 }

@@ -45,7 +45,7 @@ main(int argc, char **argv)
 		progress_start(o.o_debug);
 		code = o.o_diff      ? session_diff(&o)
 		       : o.o_check   ? session_check(&o)
-		       : o.o_remount ? remount_run(&o)
+		       : o.o_remount ? remount_run(&o, false)
 		                     : session_run(&o);
 		break;
 	}

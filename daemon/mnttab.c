@@ -10,22 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "daemon/control_client.h"
 #include "daemon/log.h"
-
-/* A start takes a moment until the mount is there; one that opens a large image takes longer. */
-#define LOCK_WITHIN_MS 2000
 
 void
 mnttab_entry_done(struct mnttab_entry *e)
@@ -118,6 +111,7 @@ parse_options(char *options, struct mnttab_entry *e)
 			if (strcmp(w, words[i].word) == 0)
 				e->me_flags |= words[i].flag;
 		(void)sscanf(w, "user_id=%u", &e->me_user);
+		e->me_allow_other |= strcmp(w, "allow_other") == 0;
 	}
 }
 
@@ -240,6 +234,20 @@ mnttab_is(const char *path, uint64_t dev)
 	return same;
 }
 
+bool
+mnttab_is_dead(int err)
+{
+	return err == ENOTCONN || err == ECONNABORTED;
+}
+
+bool
+mnttab_dead_at(const char *path)
+{
+	struct statvfs sv;
+
+	return statvfs(path, &sv) < 0 && mnttab_is_dead(errno);
+}
+
 /* The absolute path of a mount point.  The last component may be a dead mount, which can
  * be named but not asked. */
 char *
@@ -247,7 +255,7 @@ mnttab_absolute(const char *mountpoint)
 {
 	char *whole = realpath(mountpoint, NULL), *copy, *slash, *dir, *path = NULL;
 
-	if (whole || errno != ENOTCONN)
+	if (whole || !mnttab_is_dead(errno))
 		return whole;
 	copy = strdup(mountpoint);
 	if (!copy)
@@ -264,138 +272,6 @@ mnttab_absolute(const char *mountpoint)
 	free(dir);
 	free(copy);
 	return path;
-}
-
-/* A mount whose server is gone.  Ours is taken away; somebody else's is left alone. */
-static int
-remove_dead(const char *path)
-{
-	struct mnttab_entry e;
-	int r = mnttab_at(path, &e);
-
-	if (r < 0) {
-		log_msg(LOG_ERR, "%s: the mount there is dead and not in the mount table",
-		    path);
-		return -1;
-	}
-	if (strcmp(e.me_fstype, "fuse.rumpfuse") != 0) {
-		log_msg(LOG_ERR, "%s: a dead mount of type %s is in the way", path,
-		    e.me_fstype);
-		mnttab_entry_done(&e);
-		return -1;
-	}
-	mnttab_entry_done(&e);
-	r = mnttab_unmount(path, true);
-	if (r < 0) {
-		log_msg(LOG_ERR, "%s: cannot take the dead mount away: %s", path,
-		    strerror(-r));
-		return -1;
-	}
-	log_msg(LOG_NOTICE, "%s: took away a dead mount", path);
-	return 0;
-}
-
-/* Is a directory there that answers?  0 or -errno.  stat(2) alone may be answered from the
- * kernel's cache when the server of a mount is long gone; statfs(2) never is. */
-static int
-ask(const char *path)
-{
-	struct statvfs sv;
-	struct stat st;
-
-	if (stat(path, &st) < 0 || statvfs(path, &sv) < 0)
-		return -errno;
-	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-}
-
-/* Several dead mounts may lie on one another.  -1 after an error message. */
-static int
-make_answer(const char *path)
-{
-	int tries = 0, r;
-
-	while ((r = ask(path)) == -ENOTCONN && tries++ < 16)
-		if (remove_dead(path) < 0)
-			return -1;
-	if (r < 0)
-		log_msg(LOG_ERR, "mount point %s: %s", path, strerror(-r));
-	return r < 0 ? -1 : 0;
-}
-
-/* The lock is on the directory below the mount, and is let go when that is covered.  Where
- * it cannot be opened there is none.  -1: somebody has it, for longer than a moment. */
-static int
-lock_point(const char *path, int *ret_fd)
-{
-	struct timespec pause = {.tv_nsec = 50000000};
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	*ret_fd = fd;
-	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
-		if (errno != EWOULDBLOCK)
-			break;
-		if (i == LOCK_WITHIN_MS / 50) {
-			close(fd);
-			*ret_fd = -1;
-			log_msg(LOG_ERR,
-			    "%s: another process is about to mount there (it holds a lock on "
-			    "the directory)",
-			    path);
-			return -1;
-		}
-		nanosleep(&pause, NULL);
-	}
-	return 0;
-}
-
-/* -1 after an error message: our source is mounted there.  Another may be covered. */
-static int
-check_double(const char *path, const char *source)
-{
-	struct mnttab_entry e;
-	int r = 0;
-	pid_t pid;
-
-	if (mnttab_at(path, &e) < 0)
-		return 0;
-	if (strcmp(e.me_fstype, "fuse.rumpfuse") == 0 &&
-	    strcmp(e.me_source, source) == 0) {
-		pid = control_client_pid(e.me_dev, e.me_user);
-		if (pid > 0)
-			log_msg(LOG_ERR, "%s is already mounted on %s, by process %d",
-			    source, path, pid);
-		else
-			log_msg(LOG_ERR, "%s is already mounted on %s", source, path);
-		r = -1;
-	} else if (strcmp(e.me_fstype, "fuse.rumpfuse") == 0) {
-		log_msg(LOG_NOTICE, "%s: what is mounted there, %s, is covered", path,
-		    e.me_source);
-	}
-	mnttab_entry_done(&e);
-	return r;
-}
-
-int
-mnttab_prepare(const char *mountpoint, const char *source, char **ret_path, int *ret_lock)
-{
-	char *path = mnttab_absolute(mountpoint);
-	int lock = -1;
-
-	if (!path) {
-		log_msg(LOG_ERR, "mount point %s: %s", mountpoint, strerror(errno));
-		return -1;
-	}
-	/* Who had the lock may have mounted meanwhile, and that is to be seen. */
-	if (make_answer(path) < 0 || lock_point(path, &lock) < 0 ||
-	    check_double(path, source) < 0) {
-		if (lock >= 0)
-			close(lock);
-		free(path);
-		return -1;
-	}
-	*ret_path = path;
-	*ret_lock = lock;
-	return 0;
 }
 
 static bool

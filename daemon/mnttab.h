@@ -1,7 +1,7 @@
 /*
- * The mount point: what is mounted there, making it ready, and unmounting it.
+ * The mount point: what is mounted there, and unmounting it.
  *
- * /proc/self/mountinfo is asked, never the mount itself: whoever serves the mount cannot
+ * /proc/self/mountinfo is asked, and not the mount itself: whoever serves the mount cannot
  * wait for its own answer.
  */
 #ifndef RF_DAEMON_MNTTAB_H
@@ -18,6 +18,7 @@ struct mnttab_entry {
 	unsigned long
 	    me_flags;     /* MS_RDONLY and others, of the mount or its file system */
 	unsigned me_user; /* whose FUSE mount it is (user_id=) */
+	bool me_allow_other;
 };
 void mnttab_entry_done(struct mnttab_entry *e);
 
@@ -38,15 +39,11 @@ int mnttab_given_fd(const char *mountpoint);
 /* Is the file system dev on top at path? */
 bool mnttab_is(const char *path, uint64_t dev);
 
-/*
- * Makes a mount point ready: it must be a directory; a dead mount of ours on it is taken
- * away; a living one of the same source is an error.  *ret_path is its absolute path,
- * allocated.  *ret_lock: a descriptor whose lock keeps others who start at the same time from
- * mounting there too, or -1; to be unlocked when the mount is there.  0, or -1 after an
- * error message.
- */
-int mnttab_prepare(
-    const char *mountpoint, const char *source, char **ret_path, int *ret_lock);
+/* Is this errno that of a mount whose server is gone?  What was asked at the moment of its end
+ * has another than what is asked later. */
+bool mnttab_is_dead(int err);
+/* Is that what is mounted there?  It is asked. */
+bool mnttab_dead_at(const char *path);
 
 /* The absolute path of a mount point, allocated, or NULL and errno.  The mount there, which
  * may be dead, is not asked. */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,16 @@ enum {
 	MNT_SYSTEM = 2,
 	MNT_FAIL = 32,
 };
+
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char usage_text[] =
+    "usage: mount.rumpfuse SOURCE DIR [-sfnv] [-N namespace] [-t type] "
+    "[-o option[,option]]\n";
 
 struct helper {
 	struct options options;
@@ -72,10 +83,14 @@ take_option(struct helper *h, int c, const char *arg)
 		break;
 	case 'N':
 		return enter(arg);
+	case 'h':
+		fputs(usage_text, stdout);
+		return OPTIONS_DONE;
+	case 'V':
+		puts("mount.rumpfuse " RF_VERSION);
+		return OPTIONS_DONE;
 	default: /* getopt has said why */
-		fputs("usage: mount.rumpfuse SOURCE DIR [-sfnv] [-N namespace] [-t type] "
-		      "[-o option[,option]]\n",
-		    stderr);
+		fputs(usage_text, stderr);
 		return OPTIONS_BAD;
 	}
 	return OPTIONS_RUN;
@@ -88,7 +103,8 @@ parse(struct helper *h, int argc, char **argv)
 	const char *list = NULL;
 	int c;
 
-	while (next == OPTIONS_RUN && (c = getopt(argc, argv, "sfnvN:t:o:")) != -1) {
+	while (next == OPTIONS_RUN &&
+	       (c = getopt_long(argc, argv, "sfnvN:t:o:hV", long_options, NULL)) != -1) {
 		if (c == 'o' && list) {
 			/* mount(8) gives one. */
 			log_msg(LOG_ERR, "-o is there twice");
@@ -129,7 +145,8 @@ static int
 pretend(struct helper *h)
 {
 	h->options.o_quiet = !h->verbose;
-	return h->options.o_remount ? EXIT_OK : session_check(&h->options);
+	return h->options.o_remount ? remount_run(&h->options, true)
+	                            : session_check(&h->options);
 }
 
 int
@@ -137,14 +154,18 @@ mount_helper_main(int argc, char **argv)
 {
 	struct helper h = {.verbose = false};
 	pid_t self = getpid();
+	enum options_next next;
 	int code = EXIT_USAGE;
 
 	log_init(LOG_INFO);
-	if (parse(&h, argc, argv) == OPTIONS_RUN) {
+	next = parse(&h, argc, argv);
+	if (next == OPTIONS_DONE)
+		code = EXIT_OK;
+	if (next == OPTIONS_RUN) {
 		const struct options *o = &h.options;
 
 		code = h.fake         ? pretend(&h)
-		       : o->o_remount ? remount_run(o)
+		       : o->o_remount ? remount_run(o, false)
 		                      : session_run(o);
 		if (h.verbose && code == EXIT_OK && getpid() == self)
 			printf("mount.rumpfuse: %s %s on %s.\n", o->o_source,

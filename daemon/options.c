@@ -18,10 +18,6 @@
 #include "daemon/images.h"
 #include "daemon/log.h"
 
-#ifndef RF_VERSION
-#define RF_VERSION "0.1.0"
-#endif
-
 enum {
 	OPT_CHECK = 256,
 	OPT_DIFF,
@@ -80,6 +76,14 @@ options_mount_has(const struct options *o, const char *word)
 		if (strcmp(o->o_mount[i], word) == 0)
 			return true;
 	return false;
+}
+
+const char *
+options_source(const struct options *o)
+{
+	if (o->o_fsname)
+		return o->o_fsname;
+	return o->o_config ? o->o_config : o->o_source;
 }
 
 /* Words for the mount itself, each with its opposite. */
@@ -364,6 +368,15 @@ is_relative(const struct options *o)
 	return yes;
 }
 
+/* ./NAME is NAME. */
+static const char *
+without_dot(const char *path)
+{
+	while (path[0] == '.' && path[1] == '/' && path[2] && path[2] != '/')
+		path += 2;
+	return path;
+}
+
 static enum options_next
 make_absolute(struct options *o)
 {
@@ -374,8 +387,9 @@ make_absolute(struct options *o)
 	if (is_relative(o) && !(cwd = getcwd(NULL, 0)))
 		return bad("the working directory cannot be named", strerror(errno));
 	if (o->o_source && strcmp(o->o_source, "none") != 0) {
-		o->o_config = o->o_source[0] == '/' ? strdup(o->o_source)
-		                                    : beneath(cwd, o->o_source, "");
+		o->o_config = o->o_source[0] == '/'
+		                  ? strdup(o->o_source)
+		                  : beneath(cwd, without_dot(o->o_source), "");
 		ok = o->o_config != NULL;
 	} else {
 		o->o_source = "none";

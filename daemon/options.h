@@ -46,7 +46,7 @@ struct options {
 	bool o_remount;               /* change a mount that is there (remount.h) */
 	unsigned long o_set, o_clear; /* flags of mount(2) that were named, for that */
 	unsigned o_max_threads;       /* 0: the configuration's */
-	char *o_fsname;               /* or NULL: the configuration as given */
+	char *o_fsname;               /* or NULL: the configuration */
 	char *o_subtype;              /* or NULL: rumpfuse */
 	/* Words for the mount itself (noatime, nosuid …): static strings, each once, the
 	 * last of two that contradict one another. */
@@ -67,6 +67,10 @@ void options_done(struct options *o);
 enum options_next options_words(struct options *o, const char *list);
 /* … and what is no option, last. */
 enum options_next options_arguments(struct options *o, int n, char **args);
+
+/* What /proc/mounts shows as the source: the configuration's absolute path, as a line of fstab
+ * has it, unless something else is asked for. */
+const char *options_source(const struct options *o);
 
 /* Is this mount word in o_mount? */
 bool options_mount_has(const struct options *o, const char *word);

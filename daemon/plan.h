@@ -74,7 +74,7 @@ bool plan_declares_below(const struct plan *pl, const char *path);
 
 /* "+ [etfs /p1]: host /disk.img, begin 512", allocated; NULL: no memory. */
 char *plan_text(const struct plan *pl, const struct plan_step *ps);
-/* "1 added, 2 removed, 1 changed; 1 waits for the next mount", or "no difference". */
+/* "1 added, 2 removed, 1 changed, 1 at the next mount", or "no difference". */
 char *plan_summary(const struct plan *pl);
 /* All of it. */
 void plan_print(const struct plan *pl, FILE *to);

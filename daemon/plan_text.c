@@ -335,22 +335,15 @@ plan_text(const struct plan *pl, const struct plan_step *ps)
 char *
 plan_summary(const struct plan *pl)
 {
-	char *text = NULL;
+	char *text = NULL, later[64] = "";
 
 	if (pl->pl_n == 0)
 		return strdup("no difference");
-	if (asprintf(&text, "%zu added, %zu removed, %zu changed", pl->pl_added,
-		pl->pl_removed, pl->pl_changed) < 0)
+	if (pl->pl_later)
+		snprintf(later, sizeof(later), ", %zu at the next mount", pl->pl_later);
+	if (asprintf(&text, "%zu added, %zu removed, %zu changed%s", pl->pl_added,
+		pl->pl_removed, pl->pl_changed - pl->pl_later, later) < 0)
 		return NULL;
-	if (pl->pl_later) {
-		char *more;
-
-		if (asprintf(&more, "%s; %zu %s for the next mount", text, pl->pl_later,
-			pl->pl_later == 1 ? "waits" : "wait") < 0)
-			more = NULL;
-		free(text);
-		text = more;
-	}
 	return text;
 }
 

@@ -37,7 +37,7 @@ ask(void *arg)
 	if (n < 0 || (size_t)n >= sizeof(path) || lstat(path, &st) == 0)
 		return NULL;
 	/* Whatever it says, it has answered; but not what the kernel says without it. */
-	return (void *)(intptr_t)(errno == ENOTCONN || errno == ECONNABORTED ? errno : 0);
+	return (void *)(intptr_t)(mnttab_is_dead(errno) ? errno : 0);
 }
 
 /* 0 or an errno. */
@@ -65,6 +65,34 @@ await_answer(struct session *s)
 	return r != 0 ? r : (int)(intptr_t)ret;
 }
 
+/* Keys whose host objects are not there. */
+static size_t
+count_missing(struct session *s)
+{
+	struct etfs_list l;
+	size_t there = 0;
+
+	if (!service_managed() || etfs_list(s->s_space.sp_etfs, &l) < 0)
+		return 0;
+	for (size_t i = 0; i < l.el_n; i++)
+		there += l.el_all[i].ei_key && !l.el_all[i].ei_missing;
+	etfs_list_done(&l);
+	return there < s->s_nkeys ? s->s_nkeys - there : 0;
+}
+
+static void
+tell_status(struct session *s)
+{
+	size_t missing = count_missing(s);
+	char text[48] = "";
+
+	if (missing > 0)
+		snprintf(text, sizeof(text), ", %zu missing", missing);
+	service_status("%s on %s: %zu key%s%s, %zu image%s", s->s_source, s->s_mountpoint,
+	    s->s_nkeys, s->s_nkeys == 1 ? "" : "s", text, s->s_nimages,
+	    s->s_nimages == 1 ? "" : "s");
+}
+
 static void *
 run(void *arg)
 {
@@ -88,12 +116,12 @@ run(void *arg)
 		return NULL;
 	}
 	log_unheard();
-	service_status("%s on %s: %zu keys, %zu images", s->s_source, s->s_mountpoint,
-	    s->s_nkeys, s->s_nimages);
+	tell_status(s);
 	service_running();
 	if (!s->s_forked)
 		service_ready();
 	log_msg(LOG_INFO, "%s mounted on %s", s->s_source, s->s_mountpoint);
+	control_ready(s->s_control);
 	return NULL;
 }
 

@@ -115,7 +115,8 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 	    .rr_added = pl->pl_added,
 	    .rr_removed = pl->pl_removed,
 	    .rr_changed = pl->pl_changed - pl->pl_later,
-	    .rr_plan = calloc(n + 1, sizeof(char *)),
+	    .rr_later = pl->pl_later,
+	    .rr_plan = calloc(n, sizeof(char *)),
 	};
 	for (size_t i = 0; ret->rr_plan && i < n; i++) {
 		char *line = plan_text(pl, &pl->pl_steps[i]);
@@ -125,9 +126,9 @@ tell_plan(const struct plan *pl, struct reload_result *ret)
 		log_msg(LOG_INFO, "reload: %s", line);
 		ret->rr_plan[ret->rr_nplan++] = line;
 	}
-	if (n < pl->pl_n && ret->rr_plan &&
-	    asprintf(&ret->rr_plan[ret->rr_nplan], "... and %zu more", pl->pl_n - n) > 0)
-		ret->rr_nplan++;
+	ret->rr_left_out = pl->pl_n - ret->rr_nplan;
+	if (ret->rr_left_out)
+		log_msg(LOG_INFO, "reload: ... and %zu more", ret->rr_left_out);
 	log_msg(LOG_NOTICE, "reloaded: %s", summary ? summary : "");
 	free(summary);
 	for (size_t i = 0; i < pl->pl_n; i++) {

@@ -8,9 +8,16 @@
 #ifndef RF_DAEMON_REMOUNT_H
 #define RF_DAEMON_REMOUNT_H
 
+#include <stdbool.h>
+
+struct mnttab_entry;
 struct options;
 
-/* An exit code, after error messages. */
-int remount_run(const struct options *o);
+/* An exit code, after error messages.  pretend: what would be refused in any case is, and
+ * nothing is changed. */
+int remount_run(const struct options *o, bool pretend);
+
+/* The flags of mount(2) that a mount has when those that were named are changed. */
+unsigned long remount_flags(const struct options *o, const struct mnttab_entry *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -21,7 +22,9 @@
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/mount_failure.h"
+#include "daemon/mountpoint.h"
 #include "daemon/options.h"
+#include "daemon/remount.h"
 #include "daemon/service.h"
 #include "vfs/trace.h"
 
@@ -164,11 +167,29 @@ loop(struct session *s)
 	if (!cfg)
 		return -ENOMEM;
 	/* One thread is a loop of several with one worker, so that ending is the same. */
-	fuse_loop_cfg_set_max_threads(cfg, thread_count(s));
+	fuse_loop_cfg_set_max_threads(cfg, s->s_nthreads);
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
 	return r > 0 ? 0 : r;
+}
+
+/* The connection to the kernel: cut, or its file system is gone. */
+static bool
+is_cut(const struct session *s)
+{
+	struct pollfd pfd = {.fd = fuse_session_fd(s->s_se)};
+
+	return poll(&pfd, 1, 0) == 1 && pfd.revents & POLLERR;
+}
+
+/* A file system that is gone gives its number away, and the next who mounts there, at once,
+ * has it.  Ours, with a connection that was cut, would be dead. */
+bool
+session_is_mounted(const struct session *s)
+{
+	return mnttab_is(s->s_mountpoint, s->s_dev) &&
+	       (!is_cut(s) || mnttab_dead_at(s->s_mountpoint));
 }
 
 /*
@@ -179,15 +200,14 @@ loop(struct session *s)
 static void
 unmount(struct session *s)
 {
-	struct pollfd pfd = {.fd = fuse_session_fd(s->s_se)};
 	struct mnttab_entry e;
 	int r;
 
 	/* What it writes to is closed here. */
 	notify_stop(&s->s_notify);
-	/* Only while it is there is the number ours.  Where it has been moved, the closing of
+	/* Where it has been moved, the closing of
 	 * the session cuts it off. */
-	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+	if (session_is_mounted(s)) {
 		mnttab_abort(s->s_dev);
 		r = mnttab_unmount(s->s_mountpoint, true);
 		if (r < 0)
@@ -198,7 +218,7 @@ unmount(struct session *s)
 	r = mnttab_at(s->s_mountpoint, &e);
 	if (r == 0)
 		mnttab_entry_done(&e);
-	if (r == -ENOENT || (poll(&pfd, 1, 0) == 1 && pfd.revents & POLLERR))
+	if (r == -ENOENT || is_cut(s))
 		fuse_session_unmount(s->s_se);
 }
 
@@ -251,6 +271,35 @@ locate(struct session *s)
 	return etfs_mounted_at(s->s_space.sp_etfs, s->s_mountpoint);
 }
 
+/* What neither libfuse nor fusermount3(1) passes on: root can have it a moment later, before
+ * anybody knows of the mount.  0 or -errno. */
+static int
+set_more_flags(const struct session *s)
+{
+	const unsigned long more = MS_STRICTATIME | MS_NODIRATIME | MS_LAZYTIME;
+	const struct options *o = s->s_opt;
+	struct mnttab_entry e;
+	unsigned long flags;
+	int r;
+
+	if (!(o->o_set & more))
+		return 0;
+	if (!confine_can_unmount() || (s->s_given && s->s_dev == 0)) {
+		log_msg(LOG_NOTICE,
+		    "%s: strictatime, nodiratime and lazytime are ignored: only root's mounts "
+		    "have them",
+		    s->s_mountpoint);
+		return 0;
+	}
+	r = mnttab_at(s->s_mountpoint, &e);
+	if (r < 0)
+		return r;
+	flags = remount_flags(o, &e);
+	mnttab_entry_done(&e);
+	return mount(NULL, s->s_mountpoint, NULL, MS_REMOUNT | flags, NULL) < 0 ? -errno
+	                                                                        : 0;
+}
+
 /* Mounted: everything from here to the unmounting.  An exit code. */
 static int
 serve(struct session *s)
@@ -261,6 +310,9 @@ serve(struct session *s)
 	background_mounted(&s->s_bg);
 	s->s_nkeys = s->s_conf->c_netfs;
 	s->s_nimages = s->s_conf->c_nmounts;
+	s->s_nthreads = thread_count(s);
+	if (r == 0)
+		r = set_more_flags(s);
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
@@ -295,7 +347,7 @@ serve(struct session *s)
 	if (r < 0) {
 		log_msg(LOG_ERR, "serving %s: %s", s->s_mountpoint, strerror(-r));
 		code = EXIT_RUN;
-	} else if (!atomic_load(&s->s_stopping) && mnttab_is(s->s_mountpoint, s->s_dev)) {
+	} else if (!atomic_load(&s->s_stopping) && session_is_mounted(s)) {
 		log_msg(LOG_ERR, "%s: the connection was aborted", s->s_mountpoint);
 		code = EXIT_RUN;
 	}
@@ -430,13 +482,11 @@ run(struct session *s)
 
 /* mount.fuse3(8) has mounted, and given up the right to.  0, or -1 after an error message. */
 static int
-take_given(struct session *s, const char *mountpoint)
+take_given(struct session *s, const char *mountpoint, const char *fstype)
 {
 	const struct options *o = s->s_opt;
-	const char *subtype = o->o_subtype ? o->o_subtype : "rumpfuse";
 	bool others = o->o_allow_other || s->s_conf->c_allow_other;
 	struct mnttab_entry e;
-	char fstype[256];
 
 	if (others && !o->o_default_permissions) {
 		/* The kernel would let everybody do everything. */
@@ -446,7 +496,6 @@ take_given(struct session *s, const char *mountpoint)
 		return -1;
 	}
 	s->s_given = mountpoint;
-	snprintf(fstype, sizeof(fstype), "fuse.%s", subtype);
 	if (mnttab_of_device(mnttab_given_fd(mountpoint), fstype, &s->s_mountpoint, &e) ==
 	    0) {
 		s->s_dev = e.me_dev;
@@ -463,6 +512,7 @@ prepare_and_run(struct session *s)
 	const struct options *o = s->s_opt;
 	const char *mountpoint =
 	    o->o_mountpoint ? o->o_mountpoint : s->s_conf->c_mountpoint;
+	char fstype[256];
 	int code;
 
 	if (!mountpoint) {
@@ -470,11 +520,13 @@ prepare_and_run(struct session *s)
 		    "no mount point: neither on the command line nor in [daemon]");
 		return EXIT_USAGE;
 	}
+	snprintf(
+	    fstype, sizeof(fstype), "fuse.%s", o->o_subtype ? o->o_subtype : "rumpfuse");
 	if (mnttab_given_fd(mountpoint) >= 0)
-		code = take_given(s, mountpoint);
+		code = take_given(s, mountpoint, fstype);
 	else
-		code =
-		    mnttab_prepare(mountpoint, s->s_source, &s->s_mountpoint, &s->s_lock);
+		code = mountpoint_prepare(
+		    mountpoint, s->s_source, fstype, &s->s_mountpoint, &s->s_lock);
 	if (code < 0)
 		return EXIT_MOUNT;
 	if (!o->o_foreground) {
@@ -495,7 +547,7 @@ session_run(const struct options *o)
 {
 	struct session s = {
 	    .s_opt = o,
-	    .s_source = o->o_fsname ? o->o_fsname : o->o_source,
+	    .s_source = options_source(o),
 	    .s_bg = {.bg_fd = -1},
 	    .s_lock = -1,
 	};

@@ -43,6 +43,7 @@ struct session {
 	int s_lock;                /* on the mount point, until it is mounted; or -1 */
 	bool s_forked;             /* c: this is the child */
 	size_t s_nkeys, s_nimages; /* c: at the start */
+	unsigned s_nthreads;       /* c: that serve, at most */
 	struct space s_space;
 	struct fe s_fe;
 	struct notify s_notify;
@@ -71,6 +72,9 @@ int session_run(const struct options *o);
 int session_check(const struct options *o);
 /* rumpfuse --check --diff: an exit code. */
 int session_diff(const struct options *o);
+
+/* Is the session's mount on top at its place? */
+bool session_is_mounted(const struct session *s);
 
 /* Before anything is done: signals that say nothing to us have no effect from here on. */
 void signals_init(void);

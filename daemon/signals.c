@@ -187,7 +187,7 @@ static void __attribute__((noreturn)) give_up(struct session *s)
 	log_msg(LOG_ERR,
 	    "%s: a host path does not answer, and requests wait for it: they are cut off",
 	    s->s_mountpoint);
-	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+	if (session_is_mounted(s)) {
 		mnttab_abort(s->s_dev);
 		(void)mnttab_unmount(s->s_mountpoint, true);
 	}
@@ -218,7 +218,7 @@ stop(struct session *s)
 	atomic_store(&s->s_stopping, true);
 	service_stopping();
 	notify_stop(&s->s_notify);
-	if (mnttab_is(s->s_mountpoint, s->s_dev)) {
+	if (session_is_mounted(s)) {
 		r = mnttab_unmount(s->s_mountpoint, false);
 		if (r == -EBUSY)
 			tell_users(s);

@@ -178,6 +178,9 @@ struct etfs_list {
 };
 /* 0 or -ENOMEM. */
 int etfs_list(struct etfs *e, struct etfs_list *ret);
+/* The one at this normalised path alone, at no cost of the others.  -ENOENT: it has none, and
+ * is done all the same; -ENOMEM. */
+int etfs_list_at(struct etfs *e, const char *key, struct etfs_list *ret);
 void etfs_list_done(struct etfs_list *l);
 /* Pairs of keys of this namespace with overlapping windows of one host file, one of them
  * writable: fn is called once for each. */

@@ -296,6 +296,7 @@ void
 key_list(struct etfs *e, struct etfs_key *k)
 {
 	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	k->k_next = NULL; /* one that comes back had another behind it */
 	k->k_prevp = e->e_list_tail;
 	*e->e_list_tail = k;
 	e->e_list_tail = &k->k_next;
@@ -479,6 +480,35 @@ etfs_list(struct etfs *e, struct etfs_list *ret)
 	l.el_n = n;
 	*ret = l;
 	return 0;
+}
+
+static bool
+list_this(struct attach *at, void *arg)
+{
+	struct etfs_key *k = key_of_attach(at);
+	struct etfs_list *l = arg;
+
+	if (!k)
+		return false;
+	key_info(k, &l->el_all[0]);
+	l->el_mounts[0] = mount_ref(&k->k_mount);
+	l->el_n = 1;
+	return true;
+}
+
+int
+etfs_list_at(struct etfs *e, const char *key, struct etfs_list *ret)
+{
+	*ret = (struct etfs_list){
+	    .el_all = calloc(1, sizeof(*ret->el_all)),
+	    .el_mounts = calloc(1, sizeof(struct mount *)),
+	};
+	if (!ret->el_all || !ret->el_mounts) {
+		etfs_list_done(ret);
+		*ret = (struct etfs_list){.el_n = 0};
+		return -ENOMEM;
+	}
+	return vfs_attached(e->e_vfs, key, list_this, ret) ? 0 : -ENOENT;
 }
 
 void

@@ -53,7 +53,7 @@ static const struct {
     {"{\"op\":\"list\"}", "null", "list"},
     {" {\"id\": 7, \"op\" : \"list\"}\r", "7", "list"},
     {"{\"id\":-1.5,\"op\":7}", "-1.5", NULL},
-    {"{\"id\":\"a\\\"\\u00e4\\n\",\"op\":\"\"}", "\"a\\\"\xc3\xa4\\u000a\"", ""},
+    {"{\"id\":\"a\\\"\\u00e4\\n\",\"op\":\"\"}", "\"a\\\"\\u00e4\\n\"", ""},
     {"{\"id\":null,\"x\":[[[[1]]]]}", "null", NULL},
     {"{\"op\":\"[[[[[[[[[[[[[[[[[[[[[[\"}", "null", "[[[[[[[[[[[[[[[[[[[[[["},
     {"{\"x\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}", "null", NULL},
@@ -75,6 +75,41 @@ static const struct {
     {"{\"id\":{}}", NULL, NULL},
     {"{\"id\":true}", NULL, NULL},
     {"{\"op\":\"\xff\"}", NULL, NULL},
+    /* The id comes back to the byte, whatever a parser would make of it. */
+    {"{\"id\":1e999}", "1e999", NULL},
+    {"{\"id\":123456789012345678901234567890}", "123456789012345678901234567890", NULL},
+    {"{\"id\":0.1}", "0.1", NULL},
+    {"{\"id\":1E5}", "1E5", NULL},
+    {"{\"id\":-0}", "-0", NULL},
+    {"{\"id\":1.50e-07 ,\"op\":\"x\"}", "1.50e-07", "x"},
+    {"{\"id\":\"a\\u0000b\"}", "\"a\\u0000b\"", NULL},
+    {"{\"id\":\"\\/\\ud83d\\ude00\"}", "\"\\/\\ud83d\\ude00\"", NULL},
+    {"{\"x\":{\"id\":2},\"y\":[{\"id\":3}]}", "null", NULL},
+    {"{\"id\":1,\"id\":\"2\"}", "\"2\"", NULL},
+    {"{\"\\u0069d\":1}", "1", NULL},
+    {"{\"i\\u0064\":1}", "1", NULL},
+    {"{\"ide\":1,\"i\":2}", "null", NULL},
+    {"{\"id\":01}", NULL, NULL},
+    {"{\"id\":-}", NULL, NULL},
+    {"{\"id\":+1}", NULL, NULL},
+    {"{\"id\":.5}", NULL, NULL},
+    {"{\"id\":5.}", NULL, NULL},
+    {"{\"id\":1e}", NULL, NULL},
+    {"{\"id\":0x1}", NULL, NULL},
+    {"{\"id\":1-1}", NULL, NULL},
+    {"{\"id\":inf}", NULL, NULL},
+    {"{\"id\":nul}", NULL, NULL},
+    {"{\"x\":00}", NULL, NULL},
+    {"{\"x\":tru}", NULL, NULL},
+    {"{\"x\":1,}", NULL, NULL},
+    {"{\"x\":[1,]}", NULL, NULL},
+    {"{,}", NULL, NULL},
+    {"{\"x\" 1}", NULL, NULL},
+    {"{\"id\":\"a\tb\"}", NULL, NULL},
+    {"{\"id\":\"\\x\"}", NULL, NULL},
+    {"{\"id\":\"\\u12g4\"}", NULL, NULL},
+    {"{\"id\":\"\\ud83d\"}", NULL, NULL},
+    {"{\"id\":\"\\ude00\"}", NULL, NULL},
     {"{} {}", NULL, NULL},
 };
 
@@ -101,11 +136,28 @@ TEST(requests)
 	}
 }
 
+/* The lines, and whether a string other than the id has a NUL. */
+static const struct {
+	const char *line;
+	bool nul;
+} nuls[] = {
+    {"{\"op\":\"explain\",\"path\":\"/a\\u0000b\"}", true},
+    {"{\"op\\u0000\":\"list\"}", true},
+    {"{\"x\":[{\"y\":[\"\\u0000\"]}]}", true},
+    {"{\"id\":\"\\u0000\"}", false},
+    {"{\"x\":\"\\\\u0000\"}", false},
+};
+
 TEST(a_nul_is_refused)
 {
 	struct request rq;
 	const char *why;
 
+	for (size_t i = 0; i < sizeof(nuls) / sizeof(nuls[0]); i++) {
+		REQUIRE(request_parse(&rq, nuls[i].line, strlen(nuls[i].line), &why));
+		CHECK_EQ(rq.rq_nul, nuls[i].nul);
+		request_done(&rq);
+	}
 	CHECK(!request_parse(&rq, "{}\0", 3, &why));
 	CHECK(!request_parse(&rq, "{\"op\":\"a\0b\"}", 12, &why));
 }

@@ -423,6 +423,7 @@ TEST(parents)
 TEST(many_and_listing)
 {
 	struct etfs_info i;
+	struct etfs_list l;
 	struct etfs_stats st;
 	struct etfs_spec s = {
 	    .es_key = "/hid", .es_size = ETFS_SIZE_END, .es_hidden = true};
@@ -445,6 +446,20 @@ TEST(many_and_listing)
 	CHECK_EQ(etfs_find(b.e, "none", &i), -EINVAL);
 	CHECK_EQ(etfs_find(b.e, "/hid", &i), 0);
 	CHECK(i.ei_hidden && !i.ei_window);
+	/* One alone, whose texts outlive it. */
+	CHECK_EQ(etfs_list_at(b.e, "/none", &l), -ENOENT);
+	etfs_list_done(&l);
+	CHECK_EQ(etfs_list_at(b.e, "/", &l), -ENOENT);
+	etfs_list_done(&l);
+	CHECK_EQ(etfs_list_at(b.e, "/w", &l), 0);
+	CHECK_EQ(l.el_n, 1);
+	CHECK_EQ(etfs_remove(b.e, "/w"), 0);
+	CHECK_STR(l.el_all[0].ei_key, "/w");
+	CHECK_STR(l.el_all[0].ei_host, host(&b, "f"));
+	etfs_list_done(&l);
+	CHECK_EQ(etfs_list_at(b.e, "/w", &l), -ENOENT);
+	etfs_list_done(&l);
+	CHECK_EQ(reg_win(&b, "/w", "f", ETFS_REG, 10, 20), 0);
 	etfs_stats(b.e, &st);
 	CHECK_EQ(st.et_keys, 2);
 	CHECK_EQ(st.et_nodes, 2);

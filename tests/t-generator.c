@@ -262,12 +262,12 @@ TEST(circles)
 	CHECK(gen_needs(a) && gen_needs(b) && gen_needs(c) && gen_needs(d));
 	gen_order(&pn);
 	WRITES(a, "RequiresMountsFor=\"/m/b/x\"|RequiresMountsFor=\"/m\"|"
-		  "Wants=rumpfuse@b.service|After=rumpfuse@b.service|");
+		  "After=rumpfuse@b.service|PartOf=rumpfuse@b.service|");
 	WRITES(b, "RequiresMountsFor=\"/m/c/x\"|RequiresMountsFor=\"/m\"|"
-		  "Wants=rumpfuse@c.service|After=rumpfuse@c.service|");
+		  "After=rumpfuse@c.service|PartOf=rumpfuse@c.service|");
 	WRITES(c, "RequiresMountsFor=\"/s\"|RequiresMountsFor=\"/m\"|");
-	WRITES(d, "RequiresMountsFor=\"/m/a/deep\"|Wants=rumpfuse@a.service|"
-		  "After=rumpfuse@a.service|");
+	WRITES(d, "RequiresMountsFor=\"/m/a/deep\"|After=rumpfuse@a.service|"
+		  "PartOf=rumpfuse@a.service|");
 	CHECK(strstr(said->str,
 	    "c.conf: /m/a/x lies in the mount of rumpfuse@a.service, which needs this one"));
 }
@@ -310,7 +310,7 @@ TEST(fstab)
 	CHECK(strcmp(pl->pl_unit, "m-net.mount") == 0);
 	WRITES(pl,
 	    "RequiresMountsFor=\"/nfs/x\"|RequiresMountsFor=\"/m/s/x\"|"
-	    "RequiresMountsFor=\"/m\"|Wants=rumpfuse@s.service|After=rumpfuse@s.service|");
+	    "RequiresMountsFor=\"/m\"|After=rumpfuse@s.service|PartOf=rumpfuse@s.service|");
 	pl = pn.pn_places->pdata[2];
 	CHECK(strcmp(pl->pl_unit, "m-a\\x20b.mount") == 0);
 	CHECK(strcmp(pl->pl_mountpoint, "/m/a b") == 0);
@@ -337,4 +337,139 @@ TEST(twice)
 	WRITES(unit, "RequiresMountsFor=\"/m\"|");
 	WRITES(line, "RequiresMountsFor=\"/m\"|");
 	WRITES(other, "RequiresMountsFor=\"/m/t/x\"|");
+}
+
+/* Two configurations with one mount point, and what lies in it: nothing is started that nobody
+ * enabled. */
+TEST(enabled)
+{
+	static const char one_text[] = "[daemon]\nmountpoint = /m/one\n";
+	static const char in_text[] = "[etfs /k]\nhost = /m/one/f\n";
+	struct place *dup, *one, *inner, *boot, *none;
+	struct plan pn = new_plan();
+
+	start();
+	dup = service(&pn, "dup", one_text);
+	one = service(&pn, "one", one_text);
+	inner = service(&pn, "inner", in_text);
+	boot = service(&pn, "boot", in_text);
+	none = service(&pn, "none", in_text);
+	CHECK(gen_needs(dup) && gen_needs(one) && gen_needs(inner) && gen_needs(boot) &&
+	      gen_needs(none));
+	CHECK(mkdir("lab.target.wants", 0755) == 0 &&
+	      mkdir("boot.target.requires", 0755) == 0);
+	CHECK(symlink("x", "lab.target.wants/rumpfuse@one.service") == 0);
+	CHECK(symlink("x", "lab.target.wants/rumpfuse@inner.service") == 0);
+	CHECK(symlink("x", "lab.target.wants/rumpfuse@gone.service") == 0);
+	CHECK(symlink("x", "boot.target.requires/rumpfuse@boot.service") == 0);
+	gen_enabled(&pn, ".");
+	gen_enabled(&pn, ".");
+	gen_enabled(&pn, "no-such-directory");
+	gen_order(&pn);
+#define AFTER_BOTH                                                   \
+	"RequiresMountsFor=\"/m/one/f\"|After=rumpfuse@dup.service|" \
+	"After=rumpfuse@one.service|PartOf=rumpfuse@one.service|"
+	WRITES(dup, "RequiresMountsFor=\"/m\"|");
+	/* What the same target starts comes back with it. */
+	WRITES(one, "RequiresMountsFor=\"/m\"|Wants=rumpfuse@inner.service|");
+	WRITES(inner, AFTER_BOTH);
+	WRITES(boot, AFTER_BOTH);
+	WRITES(none, AFTER_BOTH);
+	CHECK(strstr(said->str, "dup.conf and ") &&
+	      strstr(said->str, "one.conf have one mount point, /m/one: only one"));
+}
+
+/* Nobody has enabled either of two: the order alone. */
+TEST(neither)
+{
+	struct plan pn = new_plan();
+	struct place *a, *b, *in;
+
+	start();
+	a = service(&pn, "a", "[daemon]\nmountpoint = /m/x\n");
+	b = service(&pn, "b", "[daemon]\nmountpoint = /m/x\n");
+	in = service(&pn, "in", "[etfs /k]\nhost = /m/x/f\n");
+	CHECK(gen_needs(a) && gen_needs(b) && gen_needs(in));
+	gen_order(&pn);
+	WRITES(in, "RequiresMountsFor=\"/m/x/f\"|After=rumpfuse@a.service|"
+		   "After=rumpfuse@b.service|");
+}
+
+/* Anything can be called NAME.conf; none of it may hold up the boot. */
+TEST(anything)
+{
+	g_autoptr(GRand) r = g_rand_new_with_seed(3);
+	struct plan pn = new_plan();
+	struct place *pl;
+	char bytes[4096];
+
+	start();
+	for (int i = 0; i < 300; i++) {
+		size_t len = (size_t)g_rand_int_range(r, 0, sizeof(bytes));
+
+		for (size_t k = 0; k < len; k++)
+			bytes[k] = (char)g_rand_int_range(r, 0, 256);
+		pl = service(&pn, "bytes", "");
+		put_len("bytes.conf", bytes, len);
+		gen_needs(pl); /* it may be good by chance: when empty */
+	}
+	CHECK(mkfifo("fifo.conf", 0644) == 0 && mkdir("dir.conf", 0755) == 0);
+	CHECK(symlink("loop.conf", "loop.conf") == 0);
+	CHECK(symlink("gone", "gone.conf") == 0);
+	for (const char *const *n = (const char *const[]){"fifo.conf", "dir.conf",
+		 "loop.conf", "gone.conf", NULL};
+	     *n; n++) {
+		g_autofree char *path = g_strdup_printf("%s/%s", work, *n);
+
+		g_string_truncate(said, 0);
+		CHECK(!gen_needs(gen_place_new(&pn, g_strdup("x.service"), path)));
+		if (!strstr(said->str, *n))
+			printf("%s: said: %s\n", *n, said->str);
+		CHECK(strstr(said->str, *n) != NULL);
+	}
+}
+
+/* Seconds for the whole of a plan. */
+static double
+seconds(struct plan *pn)
+{
+	gint64 begin = g_get_monotonic_time();
+
+	for (guint i = 0; i < pn->pn_places->len; i++)
+		CHECK(gen_needs(pn->pn_places->pdata[i]));
+	gen_order(pn);
+	for (guint i = 0; i < pn->pn_places->len; i++)
+		g_free(gen_drop_in_text(pn->pn_places->pdata[i]));
+	return (double)(g_get_monotonic_time() - begin) / 1e6;
+}
+
+TEST(many)
+{
+	GString *text = g_string_new("[daemon]\nmountpoint = /m/big\n");
+	struct plan pn = new_plan();
+	double s;
+
+	start();
+	for (int i = 0; i < 100000; i++)
+		g_string_append_printf(text,
+		    "[etfs /d%d/f%d]\nhost = /srv/data/d%d/f%d\n", i % 300, i, i % 300,
+		    i);
+	service(&pn, "big", text->str);
+	s = seconds(&pn);
+	printf("# 100000 keys: %.2f s\n", s);
+	CHECK(s < 30);
+	g_string_free(text, TRUE);
+	/* Each in the mount of the one before. */
+	pn = new_plan();
+	for (int i = 0; i < 1000; i++) {
+		g_autofree char *name = g_strdup_printf("c%04d", i);
+		g_autofree char *conf = g_strdup_printf(
+		    "[daemon]\nmountpoint = /m/c%d\n[etfs /k]\nhost = /m/c%d/k\n", i,
+		    i - 1);
+
+		service(&pn, name, conf);
+	}
+	s = seconds(&pn);
+	printf("# 1000 configurations in a row: %.2f s\n", s);
+	CHECK(s < 10);
 }

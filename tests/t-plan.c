@@ -123,12 +123,12 @@ TEST(settings)
 	    "~ [daemon]: attr-timeout 1 s -> 2.5 s\n"
 	    "~ [daemon]: threads auto -> 3 (at the next mount)\n"
 	    "~ [rumpfs]: mode 0755 -> 0700\n~ [rumpfs]: gid the mounting user's -> 5\n"
-	    "0 added, 0 removed, 5 changed; 2 wait for the next mount\n");
+	    "0 added, 0 removed, 3 changed, 2 at the next mount\n");
 	PLAN("[rumpfs]\nsize=1M\ninodes=9\n[daemon]\nattr-timeout=0\n",
 	    "[rumpfs]\nsize=2M\ninodes=8\n",
 	    "~ [daemon]: attr-timeout 0 s -> 1 s (at the next mount)\n"
 	    "~ [rumpfs]: size 1048576 -> 2097152\n~ [rumpfs]: inodes 9 -> 8\n"
-	    "0 added, 0 removed, 3 changed; 1 waits for the next mount\n");
+	    "0 added, 0 removed, 2 changed, 1 at the next mount\n");
 }
 
 TEST(order)

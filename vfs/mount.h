@@ -233,6 +233,12 @@ int vfs_where(struct vnode *vp, char *buf, size_t cap);
 /* What is at a path of the in-memory tree, whatever is attached over it, asked as above.
  * -ENOENT, -ENOTDIR. */
 int vfs_look(struct vfs *v, const char *path, struct vattr *ret);
+/* What the link says that is there, with its NUL.  -EINVAL: it is none; -ENAMETOOLONG. */
+int vfs_look_link(struct vfs *v, const char *path, char *buf, size_t cap);
+/* Calls fn with what is attached at just this normalised path, until it says that this is it,
+ * under vfs_lock: it may take a reference, and no lock. */
+bool vfs_attached(
+    struct vfs *v, const char *path, bool (*fn)(struct attach *at, void *arg), void *arg);
 /* What has been asked of the tree whose root is attached at just this path.  -ENOENT: none is,
  * or it is one that may be missing. */
 int vfs_counts_at(struct vfs *v, const char *path, uint64_t *ret_ops, uint64_t *ret_read,

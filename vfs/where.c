@@ -187,8 +187,9 @@ step(struct vnode *dvp, const char *name, size_t len, struct vnode **ret)
 	return r;
 }
 
-int
-vfs_look(struct vfs *v, const char *path, struct vattr *ret)
+/* The vnode at a path of the in-memory tree, with a reference. */
+static int
+look(struct vfs *v, const char *path, struct vnode **ret)
 {
 	struct vnode *vp = nearest(v, path, &path);
 	int r;
@@ -201,7 +202,50 @@ vfs_look(struct vfs *v, const char *path, struct vattr *ret)
 			return r;
 		path += len;
 	}
+	*ret = vp;
+	return 0;
+}
+
+int
+vfs_look(struct vfs *v, const char *path, struct vattr *ret)
+{
+	struct vnode *vp;
+	int r = look(v, path, &vp);
+
+	if (r < 0)
+		return r;
 	r = vop_getattr(vp, NULL, ret);
 	vn_unref(vp);
 	return r;
+}
+
+int
+vfs_look_link(struct vfs *v, const char *path, char *buf, size_t cap)
+{
+	struct vnode *vp;
+	size_t len;
+	int r = look(v, path, &vp);
+
+	if (r < 0)
+		return r;
+	r = vop_readlink(vp, buf, cap - 1, &len);
+	if (r == 0)
+		buf[len] = '\0';
+	vn_unref(vp);
+	return r;
+}
+
+bool
+vfs_attached(
+    struct vfs *v, const char *path, bool (*fn)(struct attach *at, void *arg), void *arg)
+{
+	size_t len = strlen(path);
+	bool found = false;
+
+	lk_read(&v->vfs_lock, LK_MOUNTS);
+	for (struct attach *at = v->vfs_ahash[name_hash(path, len) & (v->vfs_asize - 1)];
+	     at && !found; at = at->at_hnext)
+		found = strcmp(at->at_path, path) == 0 && fn(at, arg);
+	lk_unlock(&v->vfs_lock, LK_MOUNTS);
+	return found;
 }

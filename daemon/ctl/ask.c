@@ -11,6 +11,7 @@
 #include "daemon/ctl/text.h"
 
 /* syslog's, in the protocol. */
+#define PRIORITY_ERROR   3
 #define PRIORITY_WARNING 4
 #define PRIORITY_INFO    6
 
@@ -123,6 +124,20 @@ show_log(const struct answer *a)
 	}
 }
 
+/* What a refusal comes from: the first error that was logged, or what the answer says. */
+static const char *
+reason(const struct answer *a)
+{
+	for (guint i = 0; i < arr_len(a->a_log); i++) {
+		JsonObject *line = elem_obj(a->a_log, i);
+		const char *text = get_str(line, "text");
+
+		if (text && get_num(line, "priority", PRIORITY_INFO) <= PRIORITY_ERROR)
+			return text;
+	}
+	return a->a_text;
+}
+
 /* With --json a refusal is an object as well: what the daemon said, without its frame. */
 static void
 refusal_json(const struct answer *a)
@@ -152,12 +167,15 @@ ask(const struct ctl *o, struct peer *p, JsonObject *request, double seconds,
 		complain("%s", why->str);
 		return rc;
 	}
-	show_log(ret);
+	if (!o->o_quiet)
+		show_log(ret);
 	if (ret->a_ok)
 		return CTL_OK;
-	g_autofree char *text = text_show(ret->a_text);
+	g_autofree char *text = text_show(o->o_quiet ? reason(ret) : ret->a_text);
 	g_autofree char *code = text_show(ret->a_code);
-	if (ret->a_code[0] && strcmp(code, text) != 0)
+	if (o->o_quiet)
+		complain("%s: %s", op, text);
+	else if (ret->a_code[0] && strcmp(code, text) != 0)
 		complain("%s: %s (%s)", op, text, code);
 	else
 		complain("%s: %s", op, text);

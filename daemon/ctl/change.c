@@ -73,7 +73,9 @@ cmd_remove(const struct ctl *o, struct peer *p)
 static void
 print_plan(JsonObject *result, GString *out)
 {
+	uint64_t left_out = get_num(result, "plan_left_out", 0);
 	JsonArray *plan = get_arr(result, "plan");
+	uint64_t later = get_num(result, "later", 0);
 
 	for (guint i = 0; i < arr_len(plan); i++) {
 		JsonNode *n = json_array_get_element(plan, i);
@@ -85,11 +87,18 @@ print_plan(JsonObject *result, GString *out)
 			g_string_append_printf(out, "%s\n", line);
 		}
 	}
+	if (left_out)
+		g_string_append_printf(
+		    out, "... and %" G_GUINT64_FORMAT " more\n", left_out);
 	g_string_append_printf(out,
 	    "%" G_GUINT64_FORMAT " added, %" G_GUINT64_FORMAT
-	    " removed, %" G_GUINT64_FORMAT " changed\n",
+	    " removed, %" G_GUINT64_FORMAT " changed",
 	    get_num(result, "added", 0), get_num(result, "removed", 0),
 	    get_num(result, "changed", 0));
+	if (later)
+		g_string_append_printf(
+		    out, ", %" G_GUINT64_FORMAT " at the next mount", later);
+	g_string_append_c(out, '\n');
 }
 
 int
@@ -102,6 +111,7 @@ cmd_reload(const struct ctl *o, struct peer *p)
 	if (rc)
 		return rc;
 	out = g_string_new(NULL);
-	print_plan(a.a_result, out);
+	if (!o->o_quiet)
+		print_plan(a.a_result, out);
 	return done(o, &a, out);
 }

@@ -11,7 +11,7 @@ struct ctl {
 	const char *o_socket;
 	char **o_args; /* of the command */
 	int o_nargs;
-	bool o_json, o_openmetrics, o_batch, o_paths;
+	bool o_json, o_openmetrics, o_batch, o_paths, o_quiet;
 	double o_timeout; /* seconds; 0: not given */
 	double o_delay;   /* seconds between rounds of top */
 	long o_rounds;    /* 0: without end */
@@ -36,7 +36,7 @@ int output(GString *text);
 int output_json(JsonObject *result);
 /*
  * Asks; what cannot be asked and what is refused is said on stderr, with what the daemon
- * logged (and refusals as JSON on stdout, with --json).  seconds: to wait, 0: for ever.
+ * logged (and refusals as JSON on stdout, with --json); with o_quiet in a line alone.  seconds: to wait, 0: for ever.
  */
 int ask(const struct ctl *o, struct peer *p, JsonObject *request, double seconds,
     struct answer *ret);

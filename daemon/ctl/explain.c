@@ -25,6 +25,7 @@ kind_words(const char *kind)
 	    {"node", "declared, in memory"},
 	    {"whiteout", "a whiteout: hides a name of the host"},
 	    {"missing", "a key whose host object is not there"},
+	    {"none", "nothing that the mount has"},
 	};
 
 	for (size_t i = 0; kind && i < G_N_ELEMENTS(table); i++)
@@ -147,9 +148,11 @@ print_result(JsonObject *r, GString *out)
 	say_origin(r, out);
 	say_host(r, out);
 	say_range(r, out);
-	if (access)
+	if (json_object_has_member(r, "access"))
 		label(out, "access",
-		    strcmp(access, "ro") == 0 ? "read only" : "read and write");
+		    !access                     ? "-"
+		    : strcmp(access, "ro") == 0 ? "read only"
+						: "read and write");
 	say_caching(r, out);
 	for (guint i = 0; i < arr_len(notes); i++) {
 		JsonNode *n = json_array_get_element(notes, i);

@@ -25,7 +25,7 @@ static const char usage_text[] =
     "  remove KEY                  take it away\n"
     "  explain PATH…               what a path is, and what it depends on\n"
     "  stats [--openmetrics]       what was done, how fast, and what waits\n"
-    "  reload                      read the configuration again\n"
+    "  reload [-q]                 read the configuration again\n"
     "  top [-d SECONDS] [-n ROUNDS] [-b]\n"
     "                              the same, live; q ends it\n"
     "  mounts                      the daemons that run\n"
@@ -43,6 +43,7 @@ enum {
 	FOR_LIST = 1,
 	FOR_STATS = 2,
 	FOR_TOP = 4,
+	FOR_RELOAD = 8,
 };
 
 static const struct command {
@@ -57,7 +58,7 @@ static const struct command {
     {"remove", cmd_remove, 1, 1, 0, true},
     {"explain", cmd_explain, 1, INT_MAX, 0, true},
     {"stats", cmd_stats, 0, 0, FOR_STATS, true},
-    {"reload", cmd_reload, 0, 0, 0, true},
+    {"reload", cmd_reload, 0, 0, FOR_RELOAD, true},
     {"top", cmd_top, 0, 0, FOR_TOP, false},
 };
 static const struct command mounts = {"mounts", cmd_mounts, 0, 0, 0, true};
@@ -109,6 +110,10 @@ take_option(struct ctl *o, int opt, unsigned *used)
 		o->o_paths = true;
 		*used |= FOR_LIST;
 		break;
+	case 'q':
+		o->o_quiet = true;
+		*used |= FOR_RELOAD;
+		break;
 	case OPT_OPENMETRICS:
 		o->o_openmetrics = true;
 		*used |= FOR_STATS;
@@ -142,6 +147,7 @@ take_options(struct ctl *o, int argc, char **argv, unsigned *used, bool *ret_end
 	    {"timeout", required_argument, NULL, 't'},
 	    {"socket", required_argument, NULL, 'S'},
 	    {"paths", no_argument, NULL, 'p'},
+	    {"quiet", no_argument, NULL, 'q'},
 	    {"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
 	    {"batch", no_argument, NULL, 'b'},
 	    {"delay", required_argument, NULL, 'd'},
@@ -153,7 +159,7 @@ take_options(struct ctl *o, int argc, char **argv, unsigned *used, bool *ret_end
 	int opt;
 
 	*ret_end = true;
-	while ((opt = getopt_long(argc, argv, "jt:S:pbd:n:hV", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "jt:S:pqbd:n:hV", longs, NULL)) != -1) {
 		int rc;
 
 		if (opt == 'h')

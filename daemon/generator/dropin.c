@@ -53,33 +53,46 @@ add_need(GString *out, GHashTable *seen, const struct need *nd)
 	add_unit(out, seen, "RequiresMountsFor", strcmp(p, "/") ? word : NULL);
 }
 
-void
-gen_drop_in(const struct place *pl, const char *dir)
+/* A mount unit is found by its path already. */
+static void
+add_services(GString *out, GHashTable *seen, const char *kind, const GPtrArray *places)
 {
-	g_autofree char *to = g_strdup_printf("%s/%s.d", dir, pl->pl_unit);
-	g_autofree char *file = g_strconcat(to, "/50-rumpfuse.conf", NULL);
+	for (guint i = 0; i < places->len; i++) {
+		const struct place *pl = places->pdata[i];
+
+		if (pl->pl_service)
+			add_unit(out, seen, kind, pl->pl_unit);
+	}
+}
+
+char *
+gen_drop_in_text(const struct place *pl)
+{
 	g_autoptr(GHashTable) seen =
 	    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g_autoptr(GError) err = NULL;
 	GString *out = g_string_new("# By rumpfuse-generator, from what is named in\n# ");
 	g_autofree char *said = g_strescape(pl->pl_config, NULL);
 
 	g_string_append_printf(out, "%s\n\n[Unit]\n", said);
 	for (guint i = 0; i < pl->pl_needs->len; i++)
 		add_need(out, seen, &g_array_index(pl->pl_needs, struct need, i));
-	for (guint i = 0; i < pl->pl_after->len; i++) {
-		const struct place *other = pl->pl_after->pdata[i];
+	add_services(out, seen, "After", pl->pl_after);
+	add_services(out, seen, "PartOf", pl->pl_part_of);
+	add_services(out, seen, "Wants", pl->pl_wants);
+	return g_string_free(out, FALSE);
+}
 
-		/* A mount unit is found by its path already. */
-		if (other->pl_service) {
-			add_unit(out, seen, "Wants", other->pl_unit);
-			add_unit(out, seen, "After", other->pl_unit);
-		}
-	}
+void
+gen_drop_in(const struct place *pl, const char *dir)
+{
+	g_autofree char *to = g_strdup_printf("%s/%s.d", dir, pl->pl_unit);
+	g_autofree char *file = g_strconcat(to, "/50-rumpfuse.conf", NULL);
+	g_autofree char *text = gen_drop_in_text(pl);
+	g_autoptr(GError) err = NULL;
+
 	if (mkdir(to, 0755) < 0 && errno != EEXIST)
 		gen_log(LOG_ERR, "%s: %s", to, g_strerror(errno));
-	else if (!g_file_set_contents_full(file, out->str, (gssize)out->len,
-		     G_FILE_SET_CONTENTS_NONE, 0644, &err))
+	else if (!g_file_set_contents_full(
+		     file, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, &err))
 		gen_log(LOG_ERR, "%s", err->message);
-	g_string_free(out, TRUE);
 }

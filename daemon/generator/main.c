@@ -5,6 +5,8 @@
  * $SYSTEMD_SCOPE says whose manager calls; without it the directory of the program does.
  * $SYSTEMD_FSTAB is another file than /etc/fstab, $RUMPFUSE_CONFIG_DIR another directory of
  * configurations: for tests.
+ *
+ * With --check it shows a person what it would write, and what it has to say.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,6 +24,9 @@
 /* The kernel's log, for at boot there is nobody else to keep what is said; in a container, which
  * has none, the journal's, once that runs; or stderr. */
 static int log_fd = -1;
+
+/* Something was said. */
+static bool complained;
 
 static void
 log_open(void)
@@ -57,6 +62,7 @@ gen_log(int prio, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = g_strdup_vprintf(fmt, ap);
 	va_end(ap);
+	complained |= prio <= LOG_WARNING;
 	line = g_strdup_printf(
 	    "<%d>rumpfuse-generator[%d]: %s\n", LOG_DAEMON | prio, (int)getpid(), text);
 	if (log_fd < 0 || write(log_fd, line, strlen(line)) < 0)
@@ -120,9 +126,42 @@ read_places(struct plan *pn)
 	g_ptr_array_set_size(pn->pn_places, (int)kept);
 }
 
+/* The links of those who enabled something, of whom it may be. */
+static void
+read_enabled(struct plan *pn, bool user, const char *home)
+{
+	static const char *const dirs[] = {"/etc/systemd/system", "/run/systemd/system"};
+	g_autofree char *own = NULL;
+
+	if (!user) {
+		for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++)
+			gen_enabled(pn, dirs[i]);
+		return;
+	}
+	gen_enabled(pn, "/etc/systemd/user");
+	if (home && home[0] == '/') {
+		own = g_strconcat(home, "/.config/systemd/user", NULL);
+		gen_enabled(pn, own);
+	}
+}
+
+/* Instead of writing them: on stdout.  What there is to say goes to stderr. */
+static int
+show(const struct plan *pn)
+{
+	for (guint i = 0; i < pn->pn_places->len; i++) {
+		const struct place *pl = pn->pn_places->pdata[i];
+		g_autofree char *text = gen_drop_in_text(pl);
+
+		printf("%s# %s.d/50-rumpfuse.conf\n%s", i ? "\n" : "", pl->pl_unit, text);
+	}
+	return fflush(stdout) != 0 || complained;
+}
+
 int
 main(int argc, char **argv)
 {
+	bool check = argc == 2 && strcmp(argv[1], "--check") == 0;
 	bool user = is_of_user(argv[0]);
 	const char *test_dir = getenv("RUMPFUSE_CONFIG_DIR");
 	const char *fstab = getenv("SYSTEMD_FSTAB"), *home = getenv("HOME");
@@ -135,7 +174,8 @@ main(int argc, char **argv)
 
 	if (argc != 2 && argc != 4) {
 		fprintf(stderr,
-		    "usage: rumpfuse-generator NORMAL-DIR [EARLY-DIR LATE-DIR]\n");
+		    "usage: rumpfuse-generator NORMAL-DIR [EARLY-DIR LATE-DIR]\n"
+		    "       rumpfuse-generator --check\n");
 		return 1;
 	}
 	umask(022);
@@ -145,14 +185,17 @@ main(int argc, char **argv)
 		dir = g_strdup("/etc/rumpfuse");
 	else if (home && home[0] == '/')
 		dir = g_strconcat(home, "/.config/rumpfuse", NULL);
-	if (!user && is_called_by_systemd())
+	if (!check && !user && is_called_by_systemd())
 		log_open();
 	if (dir)
 		add_services(&pn, dir);
 	if (!user)
 		gen_fstab(&pn, fstab ? fstab : "/etc/fstab");
 	read_places(&pn);
+	read_enabled(&pn, user, home);
 	gen_order(&pn);
+	if (check)
+		return show(&pn);
 	for (guint i = 0; i < pn.pn_places->len; i++)
 		gen_drop_in(pn.pn_places->pdata[i], argv[1]);
 	return 0;

@@ -23,7 +23,11 @@ gen_place_new(struct plan *pn, char *unit, const char *config)
 	pl->pl_unit = unit;
 	pl->pl_config = g_strdup(config);
 	pl->pl_needs = g_array_new(FALSE, FALSE, sizeof(struct need));
+	pl->pl_known = g_hash_table_new(g_str_hash, g_str_equal);
 	pl->pl_after = g_ptr_array_new();
+	pl->pl_part_of = g_ptr_array_new();
+	pl->pl_wants = g_ptr_array_new();
+	pl->pl_wanted_by = g_ptr_array_new();
 	g_ptr_array_add(pn->pn_places, pl);
 	return pl;
 }
@@ -31,18 +35,17 @@ gen_place_new(struct plan *pn, char *unit, const char *config)
 static void
 add(struct place *pl, const char *path, bool must)
 {
-	struct need nd = {.nd_must = must};
+	guint i = GPOINTER_TO_UINT(g_hash_table_lookup(pl->pl_known, path));
 
-	for (guint i = 0; i < pl->pl_needs->len; i++) {
-		struct need *had = &g_array_index(pl->pl_needs, struct need, i);
+	if (i > 0) {
+		g_array_index(pl->pl_needs, struct need, i - 1).nd_must |= must;
+	} else {
+		struct need nd = {.nd_path = g_strdup(path), .nd_must = must};
 
-		if (strcmp(had->nd_path, path) == 0) {
-			had->nd_must |= must;
-			return;
-		}
+		g_array_append_val(pl->pl_needs, nd);
+		g_hash_table_insert(
+		    pl->pl_known, nd.nd_path, GUINT_TO_POINTER(pl->pl_needs->len));
 	}
-	nd.nd_path = g_strdup(path);
-	g_array_append_val(pl->pl_needs, nd);
 }
 
 /* The path as written, up to a "..", which only whoever walks it can tell the meaning of, and
@@ -97,10 +100,11 @@ bool
 gen_needs(struct place *pl)
 {
 	struct conf_errors errs = {0};
+	g_autofree char *resolved = gen_resolve(pl->pl_config);
 	struct conf *c;
 
 	add_path(pl, pl->pl_config, true);
-	if (!gen_is_local(pl->pl_config) && !gen_is_within(pl->pl_config, "/etc")) {
+	if (!gen_is_local(pl->pl_config) && !gen_is_within(resolved, "/etc")) {
 		/* At boot it is not there, and what is read must be the same ever after. */
 		gen_log(LOG_NOTICE,
 		    "%s: on a file system of its own, so what it names is not known at boot",
@@ -156,6 +160,13 @@ each_prefix(const char *path, bool (*fn)(const char *prefix, void *arg), void *a
 	}
 }
 
+/* Places at one mount point are of one kind. */
+static bool
+is_of_services(const GPtrArray *at)
+{
+	return ((const struct place *)at->pdata[0])->pl_service;
+}
+
 struct step {
 	struct plan *sp_plan;
 	struct place *sp_place;
@@ -163,18 +174,31 @@ struct step {
 	GPtrArray *sp_after;
 };
 
-/* The place that is mounted here, if any.  True: the path must be left out. */
+/* The first of them that would have to come both before and after this one, or NULL. */
+static struct place *
+find_circle(const struct place *pl, GPtrArray *at)
+{
+	for (guint i = 0; i < at->len; i++) {
+		g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+
+		if (comes_after(at->pdata[i], pl, seen))
+			return at->pdata[i];
+	}
+	return NULL;
+}
+
+/* The places that may be mounted here, if any.  True: the path must be left out. */
 static bool
 try_prefix(const char *prefix, void *arg)
 {
 	struct step *st = arg;
 	struct place *pl = st->sp_place;
-	struct place *at = g_hash_table_lookup(st->sp_plan->pn_at, prefix);
+	GPtrArray *at = g_hash_table_lookup(st->sp_plan->pn_at, prefix);
 	bool remote = g_hash_table_contains(st->sp_plan->pn_remote, prefix);
 
 	if (pl->pl_mountpoint && strcmp(prefix, pl->pl_mountpoint) == 0)
 		return true; /* below its own mount: for as long as that is not there */
-	if (pl->pl_early && (remote || (at && at->pl_service))) {
+	if (pl->pl_early && (remote || (at && is_of_services(at)))) {
 		gen_log(LOG_WARNING,
 		    "%s: %s comes later than what the boot waits for: give the fstab line of "
 		    "%s %s",
@@ -183,17 +207,47 @@ try_prefix(const char *prefix, void *arg)
 		return true;
 	}
 	if (at) {
-		g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+		struct place *circle = find_circle(pl, at);
 
-		if (comes_after(at, pl, seen)) {
+		if (circle) {
 			gen_log(LOG_WARNING,
 			    "%s: %s lies in the mount of %s, which needs this one first",
-			    pl->pl_config, st->sp_path, at->pl_unit);
+			    pl->pl_config, st->sp_path, circle->pl_unit);
 			return true;
 		}
 		g_ptr_array_add(st->sp_after, at);
 	}
 	return false;
+}
+
+/* Does something start both? */
+static bool
+come_together(const struct place *a, const struct place *b)
+{
+	for (guint i = 0; i < a->pl_wanted_by->len; i++)
+		if (g_ptr_array_find_with_equal_func(
+			b->pl_wanted_by, a->pl_wanted_by->pdata[i], g_str_equal, NULL))
+			return true;
+	return false;
+}
+
+/* pl comes after all that may be mounted at one place.  Which of them it is to go with is
+ * clear of the only one, and of those that are enabled; what one target starts together comes
+ * back together. */
+static void
+follow(struct place *pl, GPtrArray *at)
+{
+	for (guint i = 0; i < at->len; i++) {
+		struct place *other = at->pdata[i];
+
+		if (g_ptr_array_find(pl->pl_after, other, NULL))
+			continue;
+		g_ptr_array_add(pl->pl_after, other);
+		if (at->len == 1 || other->pl_wanted_by->len > 0)
+			g_ptr_array_add(pl->pl_part_of, other);
+		if (come_together(pl, other))
+			g_ptr_array_add(other->pl_wants, pl);
+	}
 }
 
 static void
@@ -210,10 +264,32 @@ order_place(struct plan *pn, struct place *pl)
 			continue;
 		}
 		for (guint k = 0; k < after->len; k++)
-			if (!g_ptr_array_find(pl->pl_after, after->pdata[k], NULL))
-				g_ptr_array_add(pl->pl_after, after->pdata[k]);
+			follow(pl, after->pdata[k]);
 		i++;
 	}
+}
+
+/* What fstab mounts is not the unit's, though that could. */
+static void
+put_place(struct plan *pn, struct place *pl)
+{
+	GPtrArray *at = g_hash_table_lookup(pn->pn_at, pl->pl_mountpoint);
+	const struct place *first = at ? at->pdata[0] : NULL;
+
+	if (!at) {
+		at = g_ptr_array_new();
+		g_hash_table_insert(pn->pn_at, pl->pl_mountpoint, at);
+	}
+	if (first && strcmp(first->pl_config, pl->pl_config) != 0)
+		gen_log(LOG_WARNING,
+		    "%s and %s have one mount point, %s: only one of them can be mounted",
+		    first->pl_config, pl->pl_config, pl->pl_mountpoint);
+	if (first && first->pl_service != pl->pl_service) {
+		if (pl->pl_service)
+			return;
+		g_ptr_array_set_size(at, 0);
+	}
+	g_ptr_array_add(at, pl);
 }
 
 void
@@ -222,11 +298,8 @@ gen_order(struct plan *pn)
 	for (guint i = 0; i < pn->pn_places->len; i++) {
 		struct place *pl = pn->pn_places->pdata[i];
 
-		/* What fstab mounts is not the unit's, though that could. */
-		if (pl->pl_mountpoint &&
-		    (!pl->pl_service ||
-			!g_hash_table_contains(pn->pn_at, pl->pl_mountpoint)))
-			g_hash_table_insert(pn->pn_at, pl->pl_mountpoint, pl);
+		if (pl->pl_mountpoint)
+			put_place(pn, pl);
 	}
 	for (guint i = 0; i < pn->pn_places->len; i++)
 		order_place(pn, pn->pn_places->pdata[i]);

@@ -1,9 +1,9 @@
 /*
  * Fuzzer of daemon/control_json.c: lines of the control socket.
  *
- * An input is a line.  Whatever is taken must be an object with an id that can be given back;
- * and what is written of its texts, and of the line itself, must be read again as it was, but
- * for what is no UTF-8.
+ * An input is a line.  Whatever is taken must be an object with an id, which stands in it byte
+ * for byte; and what is written of its texts, and of the line itself, must be JSON to the letter
+ * and be read again as it was, but for what is no UTF-8.
  */
 #include "daemon/control_json.h"
 #include "tests/fuzz/fuzz.h"
@@ -22,10 +22,11 @@ check_answer(const char *id, const char *text, size_t len)
 	jw_close(&w, '}');
 	NEED(!memchr(w.jw_s->str, '\n', w.jw_s->len));
 	NEED(request_parse(&rq, w.jw_s->str, w.jw_s->len, &why));
+	NEED(strcmp(rq.rq_id, id) == 0);
+	NEED(rq.rq_nul == (memchr(text, '\0', len) != NULL));
 	back = request_text(&rq, "text");
 	NEED(back);
-	/* A NUL ends what is read. */
-	if (g_utf8_validate(text, (gssize)len, NULL))
+	if (!rq.rq_nul && g_utf8_validate(text, (gssize)len, NULL))
 		NEED(strlen(back) == len && memcmp(back, text, len) == 0);
 	request_done(&rq);
 	g_string_free(w.jw_s, TRUE);
@@ -44,6 +45,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	NEED(rq.rq_id);
+	NEED(strcmp(rq.rq_id, "null") == 0 ||
+	     memmem(line, size, rq.rq_id, strlen(rq.rq_id)));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if ((text = request_text(&rq, names[i])))
 			check_answer(rq.rq_id, text, strlen(text));

@@ -143,6 +143,14 @@ said "a relative path in the mount" '^/src/deep$'
 at / 0 "$M" explain etc
 said "and from elsewhere" '^/etc$'
 
+ctl 0 "$M" explain /l/motd
+said "a link on the way is followed" '^  note +symlinks followed: /l -> etc$'
+said "to what is declared there" '^  ruled by +/etc/motd$'
+ctl 0 "$M" explain /src/.env
+said "a whiteout: nothing may be done to it" '^  access +-$'
+ctl 0 "$M" explain /src/.env/x
+said "nor is there anything below it" '^  note +not there: /src/.env is hidden by a whiteout$'
+
 # add, remove, reload.
 at "$W/src" 0 "$M" add /new=deep,access=ro
 same "nothing is said of what was done" "$(cat "$W/ctl.out" "$W/ctl.err")" ""
@@ -170,10 +178,19 @@ echo "frob = 1" >>"$W/lab.conf"
 ctl 1 "$M" reload
 told "a broken file" 'lab.conf:18: .*frob'
 told "is refused" '^rumpfusectl: reload: .*EINVAL'
+ctl 1 "$M" reload -q
+told "quietly: the reason" '^rumpfusectl: reload: .*lab.conf:18: .*frob'
+same "alone" "$(cat "$W/ctl.out" "$W/ctl.err" | wc -l)" 1
 same "and nothing has changed" "$(cat "$M/new/f")" text
 echo "$conf" >"$W/lab.conf"
 ctl 0 "$M" reload --json
-json "as JSON" '[.added, .removed, .changed]' '[0,1,0]'
+json "as JSON" '[.added, .removed, .changed, .later]' '[0,1,0,0]'
+printf '[daemon]\nthreads = 3\n%s\n' "$conf" >"$W/lab.conf"
+ctl 0 "$M" reload
+said "what waits for the next mount, apart" '^0 added, 0 removed, 0 changed, 1 at the next mount$'
+echo "$conf" >"$W/lab.conf"
+ctl 0 "$M" reload -q
+same "quietly: nothing" "$(cat "$W/ctl.out" "$W/ctl.err")" ""
 ctl 0 "$M" remove /new
 check "it is gone at once" test ! -e "$M/new"
 ctl 1 "$M" remove /new
@@ -245,7 +262,10 @@ same "through two" "$(cat "$W/front/k/f")" text
 kill -STOP "${RF_PID[$W/host]}"
 stat "$W/front/k/f" >/dev/null &
 stuck=$!
-sleep 1
+for ((i = 0; i < 100; i++)); do
+	"$CTL" "$W/front" stats 2>&1 | grep -qE "^ *[0-9.]+ m?s +[a-z]+ +$stuck " && break
+	sleep 0.1
+done
 start=$(now)
 ctl 0 "$W/front" stats
 # The release of the reading before may be among them.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Reloads while eight processes use the mount.  RF_RELOAD_SECONDS: for how long (7).
+# Reloads while eight processes use the mount.  RF_RELOAD_SECONDS: for how long (7;
+# ./dev stress: 60).
 SECONDS_=${RF_RELOAD_SECONDS:-7}
 LIMIT=$((60 + SECONDS_ * 3))
 . "$(dirname "$0")/lib.sh"

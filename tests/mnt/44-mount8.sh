@@ -1,7 +1,7 @@
 #!/bin/bash
 # mount(8), umount(8) and fstab: both types, every option that a line can have, remounting,
 # users' own mounts, namespaces; and what a service manager is told.
-LIMIT=100
+LIMIT=120
 . "$(dirname "$0")/lib.sh"
 D="$W/d"
 M="$D/m"
@@ -147,6 +147,12 @@ H=/usr/sbin/mount.rumpfuse
 status 1 "no mount point" $H "$D/a.conf"
 status 1 "an option that is none" $H -q "$D/a.conf" "$M"
 says "its grammar" 'usage: mount.rumpfuse SOURCE DIR'
+for word in -h --help; do
+	status 0 "$word" $H $word
+	says "$word: its grammar" '^usage: mount.rumpfuse SOURCE DIR'
+done
+status 0 "-V" $H -V
+says "-V: the version" '^mount.rumpfuse [0-9.]+$'
 status 1 "an unknown word" $H "$D/a.conf" "$M" -o rw,colour=red
 says "it is named" 'unknown mount option: colour=red'
 status 0 "-s: sloppy" $H "$D/a.conf" "$M" -s -o rw,colour=red
@@ -199,6 +205,47 @@ says "somebody else's: whose" 'of type tmpfs'
 umount "$M"
 rf_start 1 -o remount none
 says "rumpfuse -o remount without a mount point" 'needs a mount point'
+
+# What a remount cannot change; a line's own options may stand in it.
+status 32 "-f of a remount of nothing" $H "$D/a.conf" "$D/zzz" -f -o remount,ro
+status 32 "-f of a remount where nothing is" $H "$D/a.conf" "$M" -f -o remount,ro
+says "-f of a remount: why" 'nothing is mounted there'
+line=allow_other,max_threads=2,clone_fd
+status 0 "to be changed" mount -t rumpfuse -o $line "$D/a.conf" "$M"
+status 0 "the line's own pass" mount -t rumpfuse -o remount,noexec,$line,fsname="$D/a.conf",subtype=rumpfuse "$D/a.conf" "$M"
+same "without a word" "$(cat "$W/.out")" ""
+status 0 "-f of a remount" $H "$D/a.conf" "$M" -f -o remount,ro
+check "changes nothing" grep -q '^rw,' <<<"$(options)"
+status 32 "max_threads" mount -t rumpfuse -o remount,max_threads=3 "$D/a.conf" "$M"
+says "max_threads: why" "$M: max_threads cannot be changed by a remount, and is 2"
+status 32 "fsname" mount -t rumpfuse -o remount,fsname=other "$D/a.conf" "$M"
+says "fsname: why" "$M: fsname=other cannot be changed by a remount, and is $D/a.conf"
+status 32 "subtype" mount -t rumpfuse -o remount,subtype=other "$D/a.conf" "$M"
+says "subtype: why" "$M: subtype=other cannot be changed by a remount, and is rumpfuse"
+umounted "to be changed"
+rf_start 0 "$D/a.conf" "$M"
+status 32 "allow_other, clone_fd" $H "$D/a.conf" "$M" -o remount,allow_other
+says "allow_other: why" "$M: allow_other cannot be changed by a remount"
+status 32 "clone_fd" $H "$D/a.conf" "$M" -o remount,clone_fd
+says "clone_fd: why" "$M: clone_fd cannot be changed by a remount"
+kill -9 "$(rf_daemon_of "$M")"
+status 32 "remounting a dead one" $H "$D/a.conf" "$M" -o remount,ro
+says "a dead one: what helps" "$M: the mount there is dead, .*umount -l $M"
+umount -l "$M"
+
+# The times of access: what libfuse does not pass on.
+status 0 "strictatime,nodiratime,lazytime" mount -t rumpfuse -o strictatime,nodiratime,lazytime "$D/a.conf" "$M"
+same "strictatime,nodiratime,lazytime: without a word" "$(cat "$W/.out")" ""
+same "strictatime,nodiratime,lazytime: are shown" \
+    "$(options | tr , '\n' | grep -E 'atime|lazy' | sort | tr '\n' ' ')" "lazytime nodiratime "
+status 0 "remounted with another" mount -o remount,noexec "$M"
+same "strictatime,nodiratime,lazytime: stay" \
+    "$(options | tr , '\n' | grep -E 'atime|lazy' | sort | tr '\n' ' ')" "lazytime nodiratime "
+umounted "strictatime"
+status 0 "noatime,nodiratime" $H "$D/a.conf" "$M" -o noatime,nodiratime
+status 0 "remount,atime" $H "$D/a.conf" "$M" -o remount,atime,diratime
+same "remount,atime" "$(options | tr , '\n' | grep -E 'atime')" relatime
+umounted "noatime"
 
 # A daemon with a control socket is asked; here one that answers as is written in a file.
 cat >"$W/answer.py" <<'X2'
@@ -312,6 +359,12 @@ for type in rumpfuse fuse.rumpfuse; do
 done
 umount /etc/fstab
 
+chown 65534 "$M"
+# shellcheck disable=SC2086
+status 0 "a user's strictatime" $U "$RUMPFUSE" -o strictatime "$D/a.conf" "$M"
+says "a user's strictatime is ignored" 'strictatime, nodiratime and lazytime are ignored: only root'
+umounted "a user's"
+
 # Namespaces, bind mounts, a mount that is moved.
 unshare -m sleep 60 &
 other=$!
@@ -363,8 +416,15 @@ unset NOTIFY_SOCKET
 rf_umount "$M" term
 wait $listener
 same "READY=1, when it answers" "$(grep -c 'READY=1 True' "$W/told")" 1
-check "STATUS= with the number of keys" grep -qE 'STATUS=.*1 key' "$W/told"
+check "STATUS= with the number of keys" grep -qE 'STATUS=.*: 1 key, 0 images' "$W/told"
 same "STOPPING=1 at the end" "$(tail -n 1 "$W/told" | tr -d ' ')" STOPPING=1
+printf '[etfs /file]\nhost = file\n[etfs /g]\nhost = g\nmissing = hide\n' >"$D/two.conf"
+listen
+rf_mount "$D/two.conf" "$M"
+unset NOTIFY_SOCKET
+rf_umount "$M" term
+wait $listener
+check "STATUS= with what is missing" grep -qE 'STATUS=.*: 2 keys, 1 missing, 0 images' "$W/told"
 listen
 rf_start 0 "$D/a.conf" "$M"
 unset NOTIFY_SOCKET

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What goes wrong at people's machines, one row each: the exit status and the very message.
-LIMIT=60
+LIMIT=90
 . "$(dirname "$0")/lib.sh"
 D="$W/d"
 M="$D/m"
@@ -92,6 +92,60 @@ off
 kill $user
 wait $user 2>/dev/null
 
+# At once after a crash: what is asked at that moment fails otherwise than what is asked later.
+bad=0
+for ((i = 0; i < 30; i++)); do
+	"$RUMPFUSE" "$A" "$M" >"$W/.out" 2>&1 || { bad=$((bad + 1)); sed 's/^/  | /' "$W/.out"; }
+	kill -9 "$(rf_daemon_of "$M" | head -n 1)"
+done
+same "starts at once after a crash that fail, of 30" $bad 0
+# Killed while it starts.
+bad=0
+for ((i = 0; i < 20; i++)); do
+	"$RUMPFUSE" -f "$A" "$M" >/dev/null 2>&1 &
+	pid=$!
+	sleep "$(printf '0.%03d' $((3 * i)))"
+	kill -9 $pid
+	"$RUMPFUSE" "$A" "$M" >"$W/.out" 2>&1 && [ -e "$M/file" ] ||
+	    { bad=$((bad + 1)); sed 's/^/  | /' "$W/.out"; }
+	{ wait $pid; } 2>/dev/null
+	# The one before is about to end when the next one begins, with the same device number.
+	umount "$M"
+done
+same "starts after one that was killed while it started that fail, of 20" $bad 0
+# The end of one that was unmounted is slow: it must not take its successor's mount away.
+bad=0
+for ((i = 0; i < 10; i++)); do
+	rf_start 0 "$A" "$M" >/dev/null
+	pid=$(rf_daemon_of "$M" | head -n 1)
+	kill -STOP "$pid"
+	umount -l "$M"
+	rf_start 0 "$A" "$M" >/dev/null
+	kill -CONT "$pid"
+	rf_gone "$pid" || bad=$((bad + 1))
+	[ -e "$M/file" ] || bad=$((bad + 1))
+	umount "$M"
+done
+same "mounts that a predecessor takes away, of 10" $bad 0
+row "a subtype" 0 '' "$RUMPFUSE" -o subtype=other "$A" "$M"
+kill -9 "$(rf_daemon_of "$M" | head -n 1)"
+row "a dead mount with a subtype of its own" 4 \
+    "dead mount of type fuse.other \\($A\\) is in the way: umount -l $M" "$RUMPFUSE" "$A" "$M"
+row "is replaced by its like" 0 'took away a dead mount' "$RUMPFUSE" -o subtype=other "$A" "$M"
+row "is not mounted twice" 4 'already mounted on' "$RUMPFUSE" -o subtype=other "$A" "$M"
+umount "$M"
+
+# One that hangs.
+background
+kill -STOP "$pid"
+start=$(now)
+row "on a mount that hangs" 4 "$M: what is mounted there \\($A, fuse.rumpfuse\\) does not answer: .*umount -l $M" \
+    "$RUMPFUSE" none "$M"
+row "remounting one that hangs" 4 "does not answer: .*umount -l $M" "$RUMPFUSE" -o remount,ro "$A" "$M"
+at_most "seconds that both ask" "$(since "$start")" 13
+kill -CONT "$pid"
+off
+
 # Busy, lazy.
 rf_mount "$A" "$M"
 exec 5<"$M/file"
@@ -114,8 +168,18 @@ ended "${RF_PID[$M]}" 0 "the last file is closed"
 unset "RF_PID[$M]"
 
 # The mount point.
+row "a relative name" 0 '' env -C "$D" "$RUMPFUSE" a.conf m
+same "the source is the whole name" "$(awk -v m="$M" '$2 == m { print $1 }' /proc/mounts)" "$A"
+umount "$M"
 background
 row "a double start" 4 "$A is already mounted on $M, by process $pid\$" "$RUMPFUSE" "$A" "$M"
+for name in a.conf ./a.conf m/../a.conf; do
+	row "a double start as $name" 4 "$A is already mounted on $M, by process $pid\$" \
+	    env -C "$D" "$RUMPFUSE" $name m
+done
+ln "$A" "$D/link.conf"
+row "a double start by another name" 4 "$A is already mounted on $M" "$RUMPFUSE" "$D/link.conf" "$M"
+rm "$D/link.conf"
 row "another source on top" 0 "what is mounted there, $A, is covered" "$RUMPFUSE" none "$M"
 umount "$M"
 row "a mount in the mount" 0 '' bash -c "mkdir $M/in && '$RUMPFUSE' none $M/in && umount $M/in"
@@ -240,7 +304,7 @@ row "no stdin, stdout, stderr" 0 '' bash -c "'$RUMPFUSE' $A $M <&- >&- 2>&-"
 pid=$(rf_daemon_of "$M")
 same "and nothing went into a key" "$(cat "$M/file")" text
 off
-row "few descriptors" 0 '' bash -c "ulimit -n 20; '$RUMPFUSE' -f -s $A $M & sleep 1; cat $M/file; umount $M; wait"
+row "few descriptors" 0 '' bash -c "ulimit -n 20; '$RUMPFUSE' -f -s $A $M & sleep 1; cat $M/file && umount $M && wait \$!"
 row "hardly any descriptors" 4 'Too many open files' bash -c "ulimit -n 8; '$RUMPFUSE' $A $M"
 rf_is_mounted "$M" && fail "hardly any descriptors: it is still mounted"
 

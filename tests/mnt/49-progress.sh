@@ -167,20 +167,27 @@ check "which is taken back" \
 for ((i = 0; i < 5000; i++)); do
 	printf '[etfs /keys/k%d]\nhost = %s\n' "$i" "$S/f"
 done >"$W/many.conf"
+cp "$W/many.conf" "$W/keys.conf"
 printf '[file /copy]\nhost-copy = %s\n' "$S/t/a" >>"$W/many.conf"
 RF_PROGRESS_AFTER_MS=1 RF_PROGRESS_LINE_MS=1 rf_start 0 --check "$W/many.conf"
 check "keys are counted" grep -qE '^rumpfuse: checking: [0-9]+ of 500[0-9] entries, [0-9]+ %' "$W/.out"
 check "a copy is told of" grep -qE "^rumpfuse: copying $S/t/a: [0-9.]+ of 5\.0 MiB" "$W/.out"
 
-# Who asks for a reload is told how far it is.
+# Who asks for a reload is told how far it is, once a second: of the copy, were it there, and
+# of nothing more where all of it takes no longer.
 export RF_PROGRESS_AFTER_MS=1
 reload=$(rf_conf "[dir /d]")
 rf_mount "$reload" "$M" || done_testing
-cat "$W/many.conf" >>"$reload"
+cat "$W/keys.conf" >>"$reload"
 check "a reload by rumpfusectl" terminal "$W/ctl" - env TERM=xterm \
     "$(dirname "$RUMPFUSE")/rumpfusectl" "$M" reload
 check "shows how far it is" grep -qaE 'checking: [0-9]+ of 500[0-9] entries, [0-9]+ %' "$W/ctl"
 check "and takes that away" bash -c "! grep -qE 'entries, [0-9]+ %$' '$W/ctl.screen'"
+check "the plan is cut, which is said" grep -q '^\.\.\. and 4800 more' "$W/ctl.screen"
+printf '[dir /d]\n' >"$reload"
+"$(dirname "$RUMPFUSE")/rumpfusectl" --json "$M" reload >"$W/reload.json"
+same "in numbers where programs read it" "$(jq -c '[(.plan|length),.plan_left_out,.removed,(.plan[]|select(startswith("- ")|not))]' \
+    "$W/reload.json")" '[200,4800,5000]'
 rf_umount "$M"
 
 # As people have it: what is quick says nothing.

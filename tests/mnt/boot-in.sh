@@ -9,6 +9,7 @@ fail()
 	printf 'FAIL\t%s\n' "$*" >>$rows
 	echo "FAIL $*"
 }
+skip() { printf 'skip\t%s\n' "$*" >>$rows; }
 figure() { printf 'figure\t%s\n' "$*" >>$rows; }
 at_most() { printf 'limit\t%s\t%s\t%s\n' "$1" "$2" "$3" >>$rows; }
 # limited COMMAND…: for no longer than a while, if it is a program.
@@ -76,14 +77,33 @@ same "one that lies in the mount of another" "$(state ActiveState inner) $(cat /
 same "is ordered after it" "$(systemctl show -P After rumpfuse@inner | tr ' ' '\n' |
     grep -x rumpfuse@one.service)" rumpfuse@one.service
 refuse "a broken line of fstab is not mounted" mounted /m/broken
-same "on demand: not before" "$(systemctl is-active m-auto.mount)" inactive
-same "on demand: by using it" "$(timeout 20 cat /m/auto/f)" content
-same "on demand: then it is" "$(systemctl is-active m-auto.mount)" active
+of_unit() { systemctl show -P "$1" "$2" | tr ' ' '\n' | grep -cx -- "$3"; }
+same "of two with one mount point, that which is enabled" "$(state ActiveState dup)" inactive
+same "the other is only an order" "$(for d in After Wants Requires PartOf; do
+	of_unit $d rumpfuse@inner rumpfuse@dup.service
+done | tr '\n' ' ')" "1 0 0 0 "
+same "_netdev: with the remote file systems" "$(cat /m/net/f) $(of_unit Before m-net.mount \
+    remote-fs.target)" "content 1"
+same "x-systemd.requires-mounts-for" "$(of_unit RequiresMountsFor m-net.mount /srv/late)" 1
+same "x-systemd.requires" "$(cat /m/usb/f) $(of_unit Requires m-usb.mount slow.service)" "late 1"
+if [ -e /dev/autofs ]; then
+	same "on demand: not before" "$(systemctl is-active m-auto.mount)" inactive
+	same "on demand: by using it" "$(timeout 20 cat /m/auto/f)" content
+	same "on demand: then it is" "$(systemctl is-active m-auto.mount)" active
+else
+	skip "mounts on demand: there is no /dev/autofs"
+fi
 
 # A key appears by itself when a file system is mounted.
 refuse "what has not come is not there" test -e /m/hide/l
+systemctl start --no-block rumpfuse@wait
+until_ 2 test "$(state SubState wait)" = start
+same "missing = wait: the unit is being started" "$(state ActiveState wait)" activating
 mount -t tmpfs tmpfs /srv/later
 echo later >/srv/later/file
+echo w >/srv/later/w
+check "and is when the source has come" until_ 5 systemctl is-active rumpfuse@wait
+same "with it" "$(cat /m/wait/f)" w
 check "what comes later appears" until_ 2 test -e /m/hide/l
 same "in a listing, too" "$(ls /m/hide)" l
 
@@ -117,6 +137,15 @@ same "changes nothing" "$(state ActiveState one) $(cat /m/one/f)" "active conten
 check "daemon-reload" systemctl daemon-reload
 same "the generator says what it could not read" \
     "$(log -t rumpfuse-generator -p err | grep -c 'broken.conf:5: \[etfs /f\] hots: unknown')" 2
+gen=$(ls /lib/systemd/system-generators/rumpfuse-generator \
+    /usr/local/lib/systemd/system-generators/rumpfuse-generator 2>/dev/null | head -n 1)
+"$gen" --check >/rf/check.out 2>/rf/check.err
+same "and to who asks: the status" $? 1
+same "what is wrong" "$(grep -c 'broken.conf:5: \[etfs /f\] hots: unknown' /rf/check.err)" 2
+same "what can be one only" "$(grep -c 'dup.conf and .*/one.conf have one mount point, /m/one' \
+    /rf/check.err)" 1
+same "what is written" "$(sed '1,/^# rumpfuse@inner/d;/^# rumpfuse@/,$d' /rf/check.out | grep . | tr '\n' ' ')" \
+    "$(grep . /run/systemd/generator/rumpfuse@inner.service.d/50-rumpfuse.conf | tr '\n' ' ')"
 
 # Reloading.
 ls -l /rf/h/file >/dev/null
@@ -133,6 +162,9 @@ refuse "a reload of something broken fails" systemctl reload rumpfuse@one
 same "with the reason" "$(log -u rumpfuse@one -p err | grep -c '^/etc/rumpfuse/one.conf:[0-9]*: .*nonsense')" 1
 same "and the unit goes on" "$(state ActiveState one) $(state MainPID one) $(cat /m/one/new)" \
     "active $pid content"
+journalctl --sync
+same "the last that the status tells, but for systemd's own, is the reason" \
+    "$(systemctl status rumpfuse@one | grep ' rumpfuse[^ ]*\[' | tail -n 1 | grep -c 'one.conf:[0-9]*: .*nonsense')" 1
 cp /rf/one.conf /etc/rumpfuse/one.conf
 check "and can be reloaded again" systemctl reload rumpfuse@one
 
@@ -143,12 +175,14 @@ cd /
 kill -9 "$(state MainPID one)"
 check "after a crash it is started again" until_ 5 cat /m/one/f
 same "once" "$(state NRestarts one)" 1
+check "and what has a key in it" until_ 5 grep -qx content /m/inner/f
 same "with one mount" "$(grep -c ' /m/one fuse.rumpfuse ' /proc/mounts)" 1
 kill $user
 
 # Stopping and starting.
 check "restart" systemctl restart rumpfuse@one
 same "after a restart" "$(cat /m/one/f)" content
+check "what has a key in it is restarted with it" until_ 5 grep -qx content /m/inner/f
 echo written >/m/one/new
 begin=$(now)
 check "stop" systemctl stop rumpfuse@one
@@ -156,7 +190,11 @@ at_most "seconds to stop" "$(since "$begin")" 3
 refuse "then it is not mounted" mounted /m/one
 same "and has not failed" "$(state Result one) $(state ActiveState one)" "success inactive"
 same "what was written is there" "$(cat /rf/h/file)" written
+same "what has a key in it is stopped with it" "$(state Result inner) $(state ActiveState inner)" \
+    "success inactive"
 check "start" systemctl start rumpfuse@one
+check "and comes back with it" until_ 5 grep -qx written /m/inner/f
+same "and nothing else" "$(state ActiveState dup)" inactive
 check "umount(8) ends the unit" sh -c "umount /m/inner && sleep 0.5"
 same "without a failure" "$(state Result inner) $(state ActiveState inner)" "success inactive"
 sleep 60 </m/one/f &
@@ -179,6 +217,15 @@ wait $!
 check "start" systemctl start rumpfuse@inner
 
 # fstab's.
+check "it can be written" touch /m/fstab/d/x
+sed -i '/fstab.conf/s|nofail |nofail,ro |' /etc/fstab
+systemctl daemon-reload
+check "reload after the line has got ro" systemctl reload m-fstab.mount
+refuse "it cannot be written" touch /m/fstab/d/y
+sed -i '/fstab.conf/s|nofail,ro |nofail |' /etc/fstab
+systemctl daemon-reload
+check "and back" systemctl reload m-fstab.mount
+check "it can be" touch /m/fstab/d/y
 check "umount" systemctl stop m-fstab.mount
 refuse "it is not mounted" mounted /m/fstab
 check "mount" systemctl start m-fstab.mount
@@ -212,10 +259,23 @@ figure "seconds for the boot: $(systemctl show -P UserspaceTimestampMonotonic |
     awk -v b="$(systemctl show -P ActiveEnterTimestampMonotonic multi-user.target)" \
     '{ printf "%.2f", (b - $1) / 1e6 }')"
 
-# What is left for the shutdown: a file that is open, a directory somebody is in.
+if [ -e /dev/autofs ]; then
+	check "on demand: away without use" until_ 5 sh -c '! grep -q " /m/auto fuse.rumpfuse " /proc/mounts'
+fi
+
+# What is left for the shutdown: a file that is open, a directory somebody is in; a host that
+# does not answer, whose process no unit's stop continues, and one who waits for it.
 systemd-run -q --unit=holder sh -c 'cd /m/one/d; exec sleep 1000 </m/fstab/f' ||
     fail "systemd-run"
-sleep 0.3
+check "the host below another" systemd-run -q --unit=host -p Type=notify -p DefaultDependencies=no \
+    rumpfuse -f /etc/rumpfuse/host.conf
+check "the other" systemctl start rumpfuse@deep
+kill -STOP "$(systemctl show -P MainPID host)"
+systemd-run -q --unit=waiter cat /m/deep/f || fail "systemd-run"
+sleep 0.5
+same "somebody waits for a host that does not answer" "$(systemctl is-active waiter)" active
+same "and the host does not" "$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' \
+    "/proc/$(systemctl show -P MainPID host)/status")" T
 ok "the last row"
 now >/rf/ended
 exit 0

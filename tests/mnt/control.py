@@ -14,6 +14,7 @@
 #	control.py flood SOCKET COUNT      as many reloads at once, by as many clients; prints the
 #	                                   codes of those that are refused at once
 #	control.py pour SOCKET FILE        sends a file and the end of it; prints what comes
+#	control.py strict FILE             is each line JSON, with numbers that JSON has?
 import json
 import os
 import random
@@ -23,6 +24,14 @@ import sys
 import time
 
 SLOW = float(os.environ.get("RF_SLOW", "1"))
+
+
+def no_number(text):
+    raise ValueError("%s is no JSON" % text)
+
+
+def strict(line):
+    return json.loads(line, parse_constant=no_number)
 
 
 class Client:
@@ -69,7 +78,7 @@ def worst_ms(client, rounds, questions=QUESTIONS):
         t = time.monotonic()
         answer = client.ask(questions[i % len(questions)])
         worst = max(worst, time.monotonic() - t)
-        if not answer or not json.loads(answer)["ok"]:
+        if not answer or not strict(answer)["ok"]:
             sys.exit("no answer to %s: %s" % (questions[i % len(questions)], answer))
     return worst * 1000
 
@@ -98,7 +107,8 @@ def mutated(rnd):
     """A request with something wrong in it, or just bytes."""
     kind = rnd.randrange(8)
     good = bytearray(rnd.choice([
-        b'{"id":1,"op":"list"}', b'{"op":"explain","path":"/d/x"}', b'{"op":"stats","buckets":false}',
+        b'{"id":1,"op":"list"}', b'{"id":-1.50e+09,"op":"x"}', b'{"id":"a\\u0000","op":"x"}',
+        b'{"op":"explain","path":"/d/x"}', b'{"op":"stats","buckets":false}',
         b'{"op":"add","key":"/x=/y,begin=1"}', b'{"op":"remount","access":"xx"}']))
     if kind == 0:
         return bytes(rnd.randrange(256) for _ in range(rnd.randrange(60)))
@@ -153,7 +163,7 @@ def warm(path, n, rnd):
         except (BrokenPipeError, ConnectionResetError):
             answer = None
         if answer:
-            a = json.loads(answer)
+            a = strict(answer)
             if not a["ok"] and a["error"]["code"] != "EPROTO":
                 continue
             if a["ok"]:
@@ -187,7 +197,7 @@ def deaf(path, pid):
     # What was asked is answered once it is read, in order.
     c.s.settimeout(20)
     for want in ("entries", "uptime_ms") * 3:
-        if want not in json.loads(c.line())["result"]:
+        if want not in strict(c.line())["result"]:
             sys.exit("not the answer to what was asked")
 
 
@@ -225,6 +235,10 @@ def main(what, path, *rest):
             pass  # it has been answered before
         while (line := c.line()) is not None:
             print(line.decode())
+    elif what == "strict":
+        with open(path, "rb") as f:
+            for line in f:
+                strict(line)
     elif what == "drop":
         c = Client(path)
         c.send(rest[0] + "\n")
