@@ -413,11 +413,12 @@ log_has "it is told" \
 same "once" "$(grep -c 'other.*has been waiting' "${RF_LOG[$M]}")" 1
 ls "$M" >"$W/names" 2>&1 &
 c=$!
+sleep 0.5
+refuse "the listing above does not wait" '' kill -0 $c
+check "and has it" grep -qx dead "$W/names"
 timeout 60 stat "$M/dead" >/dev/null 2>&1 &
 d=$!
 sleep 0.6
-refuse "the listing above does not wait" '' kill -0 $c
-check "and has it" grep -qx dead "$W/names"
 check "who asks about it waits" kill -0 $d
 says "which is told with its name" '.result.waiting[]|select(.path=="/dead")|[.operation,.host]' \
     "[\"lookup\",\"$B/r/sub\"]" '{"op":"stats"}'
