@@ -172,11 +172,17 @@ next_above(const struct catalog *cg, const struct entry *en)
 	return over;
 }
 
+static bool
+is_it(struct attach *at, void *arg)
+{
+	return true;
+}
+
 /* Is the key registered, or the image mounted? */
 static bool
 is_attached(struct session *s, const struct entry *en)
 {
-	return vfs_attach_peek(&s->s_space.sp_vfs, en->en_path) != NULL;
+	return vfs_attached(&s->s_space.sp_vfs, en->en_path, is_it, NULL);
 }
 
 /* What en, or what is declared above it, comes to: a node that is in memory below a key or an
@@ -189,6 +195,12 @@ that_rules(struct session *s, const struct catalog *cg, const struct entry *en)
 	while (over && over->en_kind == ENTRY_NODE && !is_attached(s, over))
 		over = next_above(cg, over);
 	return over && over->en_kind != ENTRY_NODE && is_attached(s, over) ? over : en;
+}
+
+const struct entry *
+control_ruler(struct session *s, const struct catalog *cg, const char *path)
+{
+	return cg ? that_rules(s, cg, catalog_above(cg, path)) : NULL;
 }
 
 static void
@@ -293,7 +305,7 @@ control_explain(struct session *s, const char *path, struct jw *w)
 
 	links_follow(s, cg, path, &lk);
 	at = lk.lk_path->str;
-	en = that_rules(s, cg, cg ? catalog_above(cg, at) : NULL);
+	en = control_ruler(s, cg, at);
 	if (lk.lk_end == LINKS_THERE)
 		find(s, en, at, &f);
 	else

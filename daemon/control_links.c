@@ -8,15 +8,16 @@
 #include <string.h>
 
 #include "daemon/catalog.h"
+#include "daemon/control_private.h"
 #include "daemon/session.h"
 
 #define LINKS_MAX 40 /* the kernel's */
 
 /* Only another file system could say more of it. */
 static bool
-is_elsewhere(const struct catalog *cg, const char *path)
+is_elsewhere(struct session *s, const struct catalog *cg, const char *path)
 {
-	const struct entry *en = cg ? catalog_above(cg, path) : NULL;
+	const struct entry *en = control_ruler(s, cg, path);
 
 	return en && en->en_kind != ENTRY_NODE;
 }
@@ -69,10 +70,10 @@ follow(const struct session *s, struct links *lk, const char *target, GString *w
 /* One directory up; the key's own root lies where it is declared, but what is below it may
  * have been reached by a link of the host. */
 static void
-up(const struct catalog *cg, struct links *lk)
+up(struct session *s, const struct catalog *cg, struct links *lk)
 {
 	char *slash = strrchr(lk->lk_path->str, '/');
-	const struct entry *en = slash && cg ? catalog_above(cg, lk->lk_path->str) : NULL;
+	const struct entry *en = slash ? control_ruler(s, cg, lk->lk_path->str) : NULL;
 
 	if (!slash || (en && en->en_kind != ENTRY_NODE &&
 			  strcmp(en->en_path, lk->lk_path->str) != 0))
@@ -103,11 +104,11 @@ step(struct session *s, const struct catalog *cg, struct links *lk, const char *
 	if (strcmp(name, ".") == 0)
 		return;
 	if (strcmp(name, "..") == 0) {
-		up(cg, lk);
+		up(s, cg, lk);
 		return;
 	}
 	g_string_append_printf(lk->lk_path, "/%s", name);
-	if (!last && !is_elsewhere(cg, lk->lk_path->str) &&
+	if (!last && !is_elsewhere(s, cg, lk->lk_path->str) &&
 	    vfs_look_link(&s->s_space.sp_vfs, lk->lk_path->str, target, sizeof(target)) ==
 		0)
 		follow(s, lk, target, way);

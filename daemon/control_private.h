@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/catalog.h"
 #include "daemon/control.h"
 #include "daemon/control_json.h"
 #include "daemon/manager.h"
@@ -136,6 +137,9 @@ void listing_free(struct listing *li);
 /* Results: members into an object that is open. */
 void control_explain(
     struct session *s, const char *path, struct jw *w); /* path is normalised */
+/* The entry that rules a normalised path, or NULL. */
+const struct entry *control_ruler(
+    struct session *s, const struct catalog *cg, const char *path);
 void control_stats(struct session *s, bool buckets, struct jw *w);
 
 void control_waiting(struct session *s, struct jw *w);

@@ -22,7 +22,7 @@ struct reload_result {
 	/* Keys, images and nodes; what changed is in the third alone. */
 	size_t rr_added, rr_removed, rr_changed;
 	size_t rr_later; /* settings that wait for the next mount; not in rr_changed */
-	char **rr_plan; /* rr_nplan lines, as --check --diff prints them */
+	char **rr_plan;  /* rr_nplan lines, as --check --diff prints them */
 	size_t rr_nplan;
 	size_t rr_left_out; /* lines: a reload can be of very many keys */
 };

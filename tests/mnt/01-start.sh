@@ -156,16 +156,26 @@ rf_umount "$M"
 
 # The numbers of file systems are used again: a daemon that comes late to its end must not
 # take another one's for its own.
-rf_mount none "$M"
-late=${RF_PID[$M]}
-dev=$(stat -c %d "$M")
-kill -STOP "$late"
-umount -l "$M"
+# Other mounts of the machine may be quicker to take one.
 mkdir "$W/other"
-rf_mount none "$W/other"
-same "the number is used again" "$(stat -c %d "$W/other")" "$dev"
-kill -CONT "$late"
-rf_wait "$M"
-check "the other mount lives on" touch "$W/other/new"
-rf_umount "$W/other"
+for ((i = 0; i < 8; i++)); do
+	rf_mount none "$M"
+	late=${RF_PID[$M]}
+	dev=$(stat -c %d "$M")
+	kill -STOP "$late"
+	umount -l "$M"
+	rf_mount none "$W/other"
+	[ "$(stat -c %d "$W/other")" != "$dev" ] || break
+	kill -CONT "$late"
+	rf_wait "$M"
+	rf_umount "$W/other"
+done
+if [ $i = 8 ]; then
+	skip "a number that is used again: others have taken it each time"
+else
+	kill -CONT "$late"
+	rf_wait "$M"
+	check "the other mount lives on" touch "$W/other/new"
+	rf_umount "$W/other"
+fi
 done_testing
