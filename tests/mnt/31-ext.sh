@@ -2,6 +2,7 @@
 # ext2, ext3 and ext4 images: what the kernel's own driver writes reads the same here, and what
 # is written here reads the same there, with e2fsck having nothing to say; over the features
 # that mke2fs can set.  Then what is refused, and why.
+# first
 LIMIT=240
 . "$(dirname "$0")/lib.sh"
 M=$W/m

@@ -2,6 +2,7 @@
 # The control socket: what can be asked, by whom, and that it answers whatever the mount and
 # its clients do.  RF_CONTROL_MESSAGES: how many malformed messages (20,000; a twentieth of it
 # with the sanitizers; ./dev stress: 100,000).
+# first
 LIMIT=$((180 + ${RF_CONTROL_MESSAGES:-0} / 500))
 . "$(dirname "$0")/lib.sh"
 M=$W/m

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What goes wrong at people's machines, one row each: the exit status and the very message.
+# first
 LIMIT=150
 . "$(dirname "$0")/lib.sh"
 D="$W/d"

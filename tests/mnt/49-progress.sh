@@ -44,10 +44,11 @@ reader.start()
 p = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave)
 os.close(slave)
 if mnt != "-":
-    while p.poll() is None and " %s fuse" % mnt not in open("/proc/self/mounts").read():
+    # Before it says so it may be looking at the mount itself.
+    while p.poll() is None and b" mounted on " not in got:
         time.sleep(0.02)
-    os.statvfs(mnt)
-    subprocess.run(["umount", mnt])
+    while p.poll() is None and subprocess.run(["umount", mnt]).returncode:
+        time.sleep(0.1)
 rc = p.wait()
 reader.join()
 os.close(master)
