@@ -64,7 +64,7 @@ nothing 4 has not answered
 silent 4 has not answered
 deaf 4 takes no connections
 drip 4 has not answered
-endless 4 has not answered
+endless 4 has not answered|is not in the protocol
 progress 4 has not answered
 protocol2 4 speaks protocol 2
 stranger 3 not you
