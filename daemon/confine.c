@@ -190,6 +190,8 @@ allow_some(scmp_filter_ctx ctx)
 		SCMP_CMP(clone_flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
 	    /* A umask of a thread's own. */
 	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FS)},
+	    /* Descriptors of its own for the thread that asks the mount (readiness.c). */
+	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FILES)},
 	    /* /dev/log, and the servers that know users. */
 	    {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},
 	    {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)},

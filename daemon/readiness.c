@@ -4,6 +4,7 @@
 #include "daemon/readiness.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -32,6 +34,10 @@ ask(void *arg)
 	int n = snprintf(path, sizeof(path), "%s/.rumpfuse", s->s_mountpoint);
 
 	pthread_setname_np(pthread_self(), "rumpfuse-ask");
+	/* If the process is killed meanwhile, the connection ends when its descriptors are
+	 * closed, and this thread with it; so it must have none of them itself. */
+	if (unshare(CLONE_FILES) == 0)
+		close_range(3, ~0u, 0);
 	if (statvfs(s->s_mountpoint, &sv) < 0)
 		return (void *)(intptr_t)errno;
 	if (n < 0 || (size_t)n >= sizeof(path) || lstat(path, &st) == 0)
