@@ -190,7 +190,7 @@ allow_some(scmp_filter_ctx ctx)
 		SCMP_CMP(clone_flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
 	    /* A umask of a thread's own. */
 	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FS)},
-	    /* Descriptors of its own for the thread that asks the mount (readiness.c). */
+	    /* Descriptors of its own for the threads that ask the mount (mnttab.h). */
 	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FILES)},
 	    /* /dev/log, and the servers that know users. */
 	    {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -434,4 +435,11 @@ mnttab_abort(uint64_t dev)
 	if (write(fd, "1", 1) < 0)
 		log_msg(LOG_DEBUG, "%s: %s", path, strerror(errno));
 	close(fd);
+}
+
+void
+mnttab_ask_alone(void)
+{
+	if (unshare(CLONE_FILES) == 0)
+		close_range(3, ~0u, 0);
 }

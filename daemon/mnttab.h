@@ -70,4 +70,10 @@ void mnttab_helper_stop(void);
  * where the kernel's control file system is there to do it. */
 void mnttab_abort(uint64_t dev);
 
+/* For a thread that is about to ask our own mount: leaves it the first three descriptors, in a
+ * table of its own.  If the process is killed meanwhile, the connection ends when its
+ * descriptors are closed, and the question with it; with them shared it would keep the
+ * connection open for ever. */
+void mnttab_ask_alone(void);
+
 #endif

@@ -4,7 +4,6 @@
 #include "daemon/readiness.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -34,10 +32,7 @@ ask(void *arg)
 	int n = snprintf(path, sizeof(path), "%s/.rumpfuse", s->s_mountpoint);
 
 	pthread_setname_np(pthread_self(), "rumpfuse-ask");
-	/* If the process is killed meanwhile, the connection ends when its descriptors are
-	 * closed, and this thread with it; so it must have none of them itself. */
-	if (unshare(CLONE_FILES) == 0)
-		close_range(3, ~0u, 0);
+	mnttab_ask_alone();
 	if (statvfs(s->s_mountpoint, &sv) < 0)
 		return (void *)(intptr_t)errno;
 	if (n < 0 || (size_t)n >= sizeof(path) || lstat(path, &st) == 0)

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -125,17 +126,18 @@ static void *
 sync_mount(void *arg)
 {
 	struct session *s = arg;
-	int fd = open(s->s_mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	uint64_t before;
+	int fd, err = 0;
 
 	pthread_setname_np(pthread_self(), "rumpfuse-sync");
+	mnttab_ask_alone();
+	fd = open(s->s_mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int ms = 0; fd >= 0 && ms < SYNC_WAIT_MS; ms += SYNC_ROUND_MS) {
 		struct statvfs sv;
 
 		before = writes(s);
 		if (syncfs(fd) < 0 || fstatvfs(fd, &sv) < 0) {
-			log_msg(LOG_WARNING, "%s: sync: %s", s->s_mountpoint,
-			    strerror(errno));
+			err = errno;
 			break;
 		}
 		sleep_ms(SYNC_ROUND_MS);
@@ -144,7 +146,7 @@ sync_mount(void *arg)
 	}
 	if (fd >= 0)
 		close(fd);
-	return NULL;
+	return (void *)(intptr_t)err;
 }
 
 /* Requests that have been taken from the kernel. */
@@ -164,6 +166,7 @@ sync_within(struct session *s)
 {
 	uint64_t before = requests(s), now;
 	struct timespec until;
+	void *err = NULL;
 	pthread_t t;
 
 	if (pthread_create(&t, NULL, sync_mount, s) != 0)
@@ -171,13 +174,17 @@ sync_within(struct session *s)
 	for (;;) {
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += STUCK_MS / 1000;
-		if (pthread_timedjoin_np(t, NULL, &until) == 0)
-			return true;
+		if (pthread_timedjoin_np(t, &err, &until) == 0)
+			break;
 		now = requests(s);
 		if (now == before)
 			return false;
 		before = now;
 	}
+	if (err)
+		log_msg(LOG_WARNING, "%s: sync: %s", s->s_mountpoint,
+		    strerror((int)(intptr_t)err));
+	return true;
 }
 
 /* Requests wait for a host that does not answer, and the threads that serve them do not come
