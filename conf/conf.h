@@ -39,6 +39,17 @@ enum conf_watch {
 	CW_AUTO,
 	CW_NO
 };
+/* How requests come from the kernel. */
+enum conf_transport {
+	CTR_AUTO, /* by io_uring where the kernel offers it */
+	CTR_DEVICE,
+	CTR_URING
+};
+enum conf_when {
+	WHEN_AUTO,
+	WHEN_YES,
+	WHEN_NO
+};
 enum conf_missing {
 	CM_FAIL,
 	CM_HIDE,
@@ -117,6 +128,10 @@ struct conf {
 	bool c_dev, c_suid;         /* devices and set-id bits have effect */
 	bool c_export; /* file handles are good as long as the file is there */
 	bool c_no_seccomp;
+	bool c_no_passthrough; /* the kernel never reads host files without us */
+	enum conf_transport c_transport;
+	enum conf_when c_no_open;   /* opening needs no message */
+	enum conf_when c_writeback; /* the kernel writes its pages back later */
 	uint64_t
 	    c_slow_ns; /* a request that takes longer is told of; 0: none; default 5 s */
 	/* [rumpfs] */

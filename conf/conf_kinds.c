@@ -46,6 +46,11 @@ static const struct conf_word symlink_words[] = {
     {"show", CS_SHOW}, {"hide", CS_HIDE}, {"follow", CS_FOLLOW}, {NULL, 0}};
 static const struct conf_word watch_words[] = {
     {"auto", CW_AUTO}, {"no", CW_NO}, {NULL, 0}};
+static const struct conf_word auto_no[] = {{"auto", 0}, {"no", 1}, {NULL, 0}};
+static const struct conf_word when_words[] = {
+    {"auto", WHEN_AUTO}, {"yes", WHEN_YES}, {"no", WHEN_NO}, {NULL, 0}};
+static const struct conf_word transport_words[] = {
+    {"auto", CTR_AUTO}, {"device", CTR_DEVICE}, {"io-uring", CTR_URING}, {NULL, 0}};
 static const struct conf_word etfs_types[] = {{"reg", CT_REG}, {"blk", CT_BLK},
     {"chr", CT_CHR}, {"dir", CT_DIR}, {"dir-subdirs", CT_DIR_SUBDIRS}, {NULL, 0}};
 static const struct conf_word node_types[] = {
@@ -240,6 +245,10 @@ static const struct conf_key daemon_keys[] = {
     {"export", conf_set_word, AT(conf, c_export), 0, yes_no, "a boolean"},
     {"seccomp", conf_set_word, AT(conf, c_no_seccomp), 0, no_yes, "a boolean"},
     {"slow", conf_set_duration, AT(conf, c_slow_ns)},
+    {"passthrough", conf_set_word, AT(conf, c_no_passthrough), 0, auto_no, "a choice"},
+    {"transport", conf_set_word, AT(conf, c_transport), 0, transport_words, "a choice"},
+    {"no-open", conf_set_word, AT(conf, c_no_open), 0, when_words, "a choice"},
+    {"writeback", conf_set_word, AT(conf, c_writeback), 0, when_words, "a choice"},
 };
 
 static const struct conf_key rumpfs_keys[] = {

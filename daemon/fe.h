@@ -1,8 +1,9 @@
 /*
  * The FUSE front end: kernel requests to vops and back.
  *
- * One function per request, in fe_ops.c (names and attributes), fe_data.c (contents) and
- * fe_readdir.c; fe_wire.c is for what libfuse does not know as yet.  A node id becomes a
+ * One function per request, in fe_ops.c (names and attributes), fe_open.c (opening),
+ * fe_data.c (contents) and fe_readdir.c; fe_hello.c is the greeting, and fe_wire.c is for
+ * what libfuse does not know as yet.  A node id becomes a
  * vnode by fe_node(), a file handle an open file by fe_file(); neither is ever a pointer on
  * the wire, and one that is not known is ESTALE or EBADF.
  *
@@ -79,7 +80,11 @@ struct fe {
 	bool fe_live;
 	bool fe_export;         /* c: file handles outlast what the kernel has cached */
 	uint64_t fe_generation; /* c: of all inodes; of this mount and no other */
-	pthread_key_t fe_bufs_key;   /* c */
+	pthread_key_t fe_bufs_key; /* c */
+	/* What is wanted of the kernel, set before the mount … */
+	bool fe_want_passthrough, fe_want_uring, fe_want_no_open,
+	    fe_want_writeback; /* c */
+	uint64_t fe_agreed; /* c once the kernel has said hello: … and got: FE_INIT_* */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
 	void *fe_ready_arg;
 	/* c: called when much has been forgotten, and more may follow; may be NULL */
@@ -120,6 +125,7 @@ struct fe_bufs {
 };
 
 /* Requests of the other files. */
+void fe_hello(void *userdata, struct fuse_conn_info *conn);
 void fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     struct fuse_file_info *fi);

@@ -1,5 +1,5 @@
 /*
- * The front end's requests for contents: open files, reading, writing (fe.h).
+ * The front end's requests for contents: reading, writing (fe.h).
  *
  * Reading.  A vop either copies into the thread's buffer or lends a window of a host
  * file. A large window is spliced from the host file to the kernel; below SPLICE_MIN a
@@ -22,84 +22,6 @@
 #define SPLICE_MIN (128u << 10)
 #define COPY_MAX   (64u << 20)
 #define SPLICE_MAX (FE_DATA_MAX - (64u << 10))
-
-/* What the kernel is to do with the pages of a file. */
-static void
-caching(struct fuse_file_info *fi, const struct vnode *vp)
-{
-	const struct mount *mp = vp->v_mount;
-
-	fi->direct_io = (atomic_load(&mp->mnt_flags) & MNT_NOCACHE) != 0;
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
-	/* Windows do not grow, so writes to one need no order. */
-	fi->parallel_direct_writes = fi->direct_io;
-#endif
-	/* In memory nothing changes but through the kernel, and there is nothing to
-	 * flush. */
-	fi->noflush = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
-	/* Nor in an image; but an image's device is written behind the kernel. */
-	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
-}
-
-void
-fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, FE_OPEN);
-	struct vnode *vp = fe_node(fe, ino);
-	struct file *f;
-	struct cred cr;
-	int r;
-
-	fe_cred(req, &cr);
-	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
-	if (r < 0) {
-		fe_error(req, r);
-		return;
-	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
-	if (fuse_reply_open(req, fi) < 0)
-		vop_close(f); /* no release will come */
-}
-
-void
-fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-    struct fuse_file_info *fi)
-{
-	bool tmpfile = fe_wire_is_tmpfile(); /* then the name says nothing */
-	struct fe *fe = fe_begin(req, tmpfile ? FE_TMPFILE : FE_CREATE);
-	struct vnode *dvp = fe_node(fe, parent), *vp;
-	struct vmake mk = {
-	    .vm_type = VREG, .vm_mode = mode & 07777, .vm_umask = fe_umask(req)};
-	struct fuse_entry_param e;
-	struct file *f;
-	struct name n;
-	struct cred cr;
-	int r = !dvp ? -ESTALE : tmpfile ? 0 : name_init(&n, name);
-
-	fe_cred(req, &cr);
-	if (r == 0)
-		r = tmpfile ? vop_tmpfile(dvp, &mk, fi->flags, &cr, &vp, &f)
-		            : vop_create(dvp, &n, &mk, fi->flags, &cr, &vp, &f);
-	if (r < 0) {
-		fe_error(req, r);
-		return;
-	}
-	r = fe_entry_fill(fe, &e, dvp, vp);
-	if (r < 0) {
-		vop_close(f);
-		vn_unref(vp);
-		fe_error(req, r);
-		return;
-	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
-	vn_lookup_given(vp);
-	if (fuse_reply_create(req, &e, fi) < 0) {
-		vop_close(f);
-		vn_forget(vp, 1);
-	}
-}
 
 /* Brings what a read has found into the buffer.  How much, or -errno. */
 static ssize_t
@@ -227,41 +149,6 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	}
 	fe_stats_moved(fe, NULL, vp, u.uio_done);
 	(void)fuse_reply_write(req, u.uio_done);
-}
-
-void
-fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, FE_FLUSH);
-	struct file *f = fe_file(fe, fi);
-
-	(void)ino;
-	fe_error(req, f ? vop_flush(f) : -EBADF);
-}
-
-static void
-release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, op);
-	struct file *f = fe_file(fe, fi);
-
-	if (f)
-		vop_close(f);
-	fe_error(req, f ? 0 : -EBADF);
-}
-
-void
-fe_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	release(req, FE_RELEASE, fi);
-}
-
-void
-fe_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	release(req, FE_RELEASEDIR, fi);
 }
 
 static void

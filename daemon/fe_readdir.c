@@ -29,37 +29,6 @@
 _Static_assert(GIVEN_AT + GIVEN_MAX * sizeof(struct vnode *) <= FE_DATA_MAX,
     "the vnodes fit behind the reply");
 
-/* An image that is only read. */
-static bool
-is_fixed(const struct mount *mp)
-{
-	return mp->mnt_ttl_ns == MNT_TTL_FOREVER &&
-	       atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_RDONLY;
-}
-
-void
-fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fe *fe = fe_begin(req, FE_OPENDIR);
-	struct vnode *vp = fe_node(fe, ino);
-	struct file *f;
-	struct cred cr;
-	int r;
-
-	fe_cred(req, &cr);
-	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
-	if (r < 0) {
-		fe_error(req, r);
-		return;
-	}
-	fi->fh = f->f_id;
-	/* What never changes is listed from the kernel's own pages the second time.  What is
-	 * attached in it comes and goes with a note, which makes the kernel ask again. */
-	fi->cache_readdir = fi->keep_cache = is_fixed(vp->v_mount);
-	if (fuse_reply_open(req, fi) < 0)
-		vop_close(f);
-}
-
 void
 fe_readdir(
     fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)

@@ -51,7 +51,25 @@ struct wire_statx_out {
 	struct wire_statx stat;
 };
 
+/* The answer to the greeting. */
+struct wire_init_out {
+	uint32_t major, minor, max_readahead, flags;
+	uint16_t max_background, congestion_threshold;
+	uint32_t max_write, time_gran;
+	uint16_t max_pages, map_alignment;
+	uint32_t flags2, max_stack_depth;
+};
+
+/* Flags of linux/fuse.h. */
+#define INIT_EXT (UINT64_C(1) << 30)
+/* Files that the kernel reads for us lie in no file system that is stacked on another, and
+ * such a one may be stacked on us. */
+#define STACK_DEPTH 1u
+
 _Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
+
+/* The greeting's number while this thread is at it, and what the kernel has offered. */
+static _Thread_local uint64_t hello_unique, hello_offered;
 
 /* What the request of this thread was before it was renamed; 0: what it is. */
 static _Thread_local uint32_t renamed;
@@ -129,6 +147,48 @@ fe_statx(fuse_req_t req, struct vnode *vp, struct file *f)
 		(void)fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+/* Is it the greeting? */
+static void
+note_hello(const void *buf, size_t len)
+{
+	const struct fuse_in_header *in = buf;
+	/* major, minor, max_readahead, flags, flags2 */
+	const uint32_t *arg = (const uint32_t *)(in + 1);
+
+	if (len < sizeof(*in) + 4 * sizeof(*arg) || in->opcode != FUSE_INIT)
+		return;
+	hello_unique = in->unique;
+	hello_offered = arg[3];
+	if (hello_offered & INIT_EXT && len >= sizeof(*in) + 5 * sizeof(*arg))
+		hello_offered |= (uint64_t)arg[4] << 32;
+}
+
+/* The answer to the greeting passes: adds what libfuse does not know.  True: it has been the
+ * answer. */
+static bool
+add_to_hello(struct fe *fe, const struct iovec *iov, int count)
+{
+	const struct fuse_out_header *out = iov[0].iov_base;
+	struct wire_init_out *io;
+	uint64_t more;
+
+	if (hello_unique == 0 || out->unique != hello_unique)
+		return false;
+	hello_unique = 0;
+	if (out->error != 0 || count < 2 || iov[1].iov_len < sizeof(*io))
+		return true;
+	io = iov[1].iov_base;
+	more = fe_hello_more(fe, hello_offered);
+	io->flags |= (uint32_t)more;
+	if (hello_offered & INIT_EXT) {
+		io->flags |= (uint32_t)INIT_EXT;
+		io->flags2 |= (uint32_t)(more >> 32);
+	}
+	if (more & FE_INIT_PASSTHROUGH)
+		io->max_stack_depth = STACK_DEPTH;
+	return true;
+}
+
 /* Gives the request the name of the older one whose form it has, if it has it. */
 static void
 rename_request(void *buf, size_t len)
@@ -172,6 +232,7 @@ wire_read(int fd, void *buf, size_t len, void *userdata)
 	ASKED(userdata);
 	if (n > 0) {
 		fe_stats_read(userdata, buf, (size_t)n);
+		note_hello(buf, (size_t)n);
 		rename_request(buf, (size_t)n);
 	}
 	return n;
@@ -180,8 +241,16 @@ wire_read(int fd, void *buf, size_t len, void *userdata)
 static ssize_t
 wire_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
-	(void)userdata;
-	return writev(fd, iov, count);
+	struct fe *fe = userdata;
+	bool hello = add_to_hello(fe, iov, count);
+	ssize_t n = writev(fd, iov, count);
+	int err = errno;
+
+	/* From here on the kernel answers by what has been agreed on. */
+	if (hello && n >= 0 && fe->fe_ready)
+		fe->fe_ready(fe->fe_ready_arg);
+	errno = err;
+	return n;
 }
 
 static ssize_t

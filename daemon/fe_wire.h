@@ -12,6 +12,15 @@
 
 #include "daemon/fe.h"
 
+/* Flags of FUSE_INIT that libfuse may not know, as linux/fuse.h has them. */
+#define FE_INIT_KILLPRIV_V2 (UINT64_C(1) << 28)
+#define FE_INIT_PASSTHROUGH (UINT64_C(1) << 37)
+#define FE_INIT_URING       (UINT64_C(1) << 41)
+
+/* What is to be added to libfuse's answer to the greeting, of what the kernel offers; it is
+ * noted as agreed (fe_hello.c). */
+uint64_t fe_hello_more(struct fe *fe, uint64_t offered);
+
 /* Puts itself between; fd is where the requests come from: of the mounted session, or of a
  * socket pair.  0 or -errno. */
 int fe_wire_start(struct fuse_session *se, int fd);

@@ -174,6 +174,9 @@ node_fields(struct fields *fs, const struct conf_node *cn)
 static void
 daemon_fields(struct fields *fs, const struct conf *c)
 {
+	static const char *const when[] = {
+	    [WHEN_AUTO] = NULL, [WHEN_YES] = "yes", [WHEN_NO] = "no"};
+
 	add_text(fs, "mountpoint", c->c_mountpoint, "none");
 	add_flag(fs, "access", c->c_rdonly, "ro", "rw");
 	add_flag(fs, "allow-other", c->c_allow_other, "yes", "no");
@@ -189,6 +192,14 @@ daemon_fields(struct fields *fs, const struct conf *c)
 	add_flag(fs, "export", c->c_export, "yes", "no");
 	add_flag(fs, "seccomp", c->c_no_seccomp, "no", "yes");
 	add(fs, "slow", false, "%g s", (double)c->c_slow_ns / 1e9);
+	add_flag(fs, "passthrough", c->c_no_passthrough, "no", "auto");
+	add_text(fs, "transport",
+	    c->c_transport == CTR_DEVICE  ? "device"
+	    : c->c_transport == CTR_URING ? "io-uring"
+					 : NULL,
+	    "auto");
+	add_text(fs, "no-open", when[c->c_no_open], "auto");
+	add_text(fs, "writeback", when[c->c_writeback], "auto");
 }
 
 static void

@@ -75,7 +75,8 @@ static const struct {
     {"[rumpfs]\nSIZE = 1\n", "2: [rumpfs] SIZE: unknown key, did you mean \"size\"?"},
     {"[daemon]\nuser = me\n",
 	"2: [daemon] user: unknown key, expected mountpoint, access, allow-other, "
-	"attr-timeout, watch, wait, threads, dev, suid, export, seccomp or slow"},
+	"attr-timeout, watch, wait, threads, dev, suid, export, seccomp, slow, "
+	"passthrough, transport, no-open or writeback"},
     {"[symlink /a]\ntarget = b\nmode = 0777\n",
 	"3: [symlink /a] mode: unknown key, expected target, uid or gid"},
     {"[etfs /a]\nhost = a\nhost[de] = b\n",

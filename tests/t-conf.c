@@ -139,7 +139,8 @@ TEST(bad_files)
 	    "t.conf:1: byte 0xe9 in column 6 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon]: byte 0xff in column 4 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:3: [daemon] acc\xff: unknown key, expected mountpoint, access, "
-	    "allow-other, attr-timeout, watch, wait, threads, dev, suid, export, seccomp or slow\n"
+	    "allow-other, attr-timeout, watch, wait, threads, dev, suid, export, seccomp, slow, "
+	    "passthrough, transport, no-open or writeback\n"
 	    "t.conf:5: [etfs /a]: byte 0xc3 in column 8 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:6: [etfs /a]: byte 0xff in column 7 is not UTF-8, expected UTF-8 text\n"
 	    "t.conf:9: [rumpfs] mode: \"8\" is not a mode, expected octal digits, 0 to 7777");
@@ -159,6 +160,8 @@ TEST(defaults)
 	CHECK(!c->c_dev && !c->c_suid && !c->c_no_seccomp && !c->c_export);
 	CHECK_EQ(c->c_attr_timeout_ns, 1000000000);
 	CHECK_EQ(c->c_slow_ns, 5000000000);
+	CHECK(!c->c_no_passthrough && c->c_transport == CTR_AUTO);
+	CHECK(c->c_no_open == WHEN_AUTO && c->c_writeback == WHEN_AUTO);
 	CHECK_EQ(c->c_threads, 0);
 	CHECK(c->c_size > 1 << 20);
 	CHECK_EQ(c->c_inodes, 1 << 20);
@@ -178,13 +181,16 @@ TEST(daemon_and_rumpfs)
 	c = load_good(
 	    "[daemon]\nmountpoint=mnt\naccess = ro\nallow-other = true\n"
 	    "attr-timeout = 250ms\nthreads = 8\ndev = yes\nsuid = yes\nseccomp = no\nexport = yes\n"
-	    "slow = 1500ms\n"
+	    "slow = 1500ms\npassthrough = no\ntransport = io-uring\nno-open = no\n"
+	    "writeback = yes\n"
 	    "[rumpfs]\nsize = 64M\ninodes = 10K\nmode = 1777\nuid = root\ngid = 7\n");
 	check_host(c->c_mountpoint, "mnt");
 	CHECK(c->c_rdonly && c->c_allow_other);
 	CHECK(c->c_dev && c->c_suid && c->c_no_seccomp && c->c_export);
 	CHECK_EQ(c->c_attr_timeout_ns, 250000000);
 	CHECK_EQ(c->c_slow_ns, 1500000000);
+	CHECK(c->c_no_passthrough && c->c_transport == CTR_URING);
+	CHECK(c->c_no_open == WHEN_NO && c->c_writeback == WHEN_YES);
 	CHECK_EQ(c->c_threads, 8);
 	CHECK_EQ(c->c_size, 64 << 20);
 	CHECK_EQ(c->c_inodes, 10240);

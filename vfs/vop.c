@@ -331,6 +331,16 @@ vop_write(struct vnode *vp, struct file *f, struct uio *u)
 }
 
 int
+vop_backing(struct vnode *vp, struct file *f, int *ret_fd)
+{
+	int r = vp->v_type == VREG && vp->v_op->backing ? vp->v_op->backing(vp, f, ret_fd)
+	                                                : -EOPNOTSUPP;
+
+	TRACE("backing node=%llu = %d", ID(vp), r);
+	return r;
+}
+
+int
 vop_fsync(struct vnode *vp, struct file *f, bool datasync)
 {
 	int r = vp->v_op->fsync ? vp->v_op->fsync(vp, f, datasync) : 0;

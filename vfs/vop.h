@@ -28,6 +28,7 @@
  *   flush        none                        EIO ENOSPC                         succeeds
  *   read         vp shared                   EINVAL                             EINVAL
  *   write        vp exclusive                ENOSPC EFBIG                       EINVAL
+ *   backing      none                        EOPNOTSUPP                         EOPNOTSUPP
  *   fsync        none                        EIO ENOSPC                         succeeds
  *   fallocate    vp exclusive                EOPNOTSUPP ENOSPC EFBIG            EOPNOTSUPP
  *   seek         vp shared                   ENXIO EINVAL                       EINVAL
@@ -156,6 +157,11 @@ struct vops {
 	/* f may be NULL for file systems that need no open file. */
 	int (*read)(struct vnode *vp, struct file *f, struct uio *u);
 	int (*write)(struct vnode *vp, struct file *f, struct uio *u);
+	/* An fd, lent while f is open, of a regular file whose bytes are this file's at every
+	 * offset, from the first to the last, so that the kernel may read, write and map it
+	 * without us (FUSE passthrough).  EOPNOTSUPP: there is none, or what this file system
+	 * keeps an account of would not hold. */
+	int (*backing)(struct vnode *vp, struct file *f, int *ret_fd);
 	int (*fsync)(struct vnode *vp, struct file *f, bool datasync);
 	int (*fallocate)(
 	    struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len);
@@ -233,6 +239,7 @@ int vop_read_whole(struct vnode *vp, struct file *f, void *buf, size_t len, uint
     size_t *ret_done);
 int vop_write_whole(struct vnode *vp, struct file *f, const void *buf, size_t len,
     uint64_t off, bool append, size_t *ret_done);
+int vop_backing(struct vnode *vp, struct file *f, int *ret_fd);
 int vop_fsync(struct vnode *vp, struct file *f, bool datasync);
 int vop_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len);
 int vop_seek(

@@ -410,9 +410,20 @@ listen()
 	while [ ! -S "$W/notify" ]; do sleep 0.02; done
 	export NOTIFY_SOCKET=$W/notify
 }
+# heard TEXT: waits until the service manager has been told; it looks at the mount then, which
+# therefore must not go before.
+heard()
+{
+	local i
+	for ((i = 0; i < 500; i++)); do
+		grep -q -- "$1" "$W/told" && return
+		sleep 0.02
+	done
+}
 listen
 rf_mount "$D/a.conf" "$M"
 unset NOTIFY_SOCKET
+heard READY=1
 rf_umount "$M" term
 wait $listener
 same "READY=1, when it answers" "$(grep -c 'READY=1 True' "$W/told")" 1
@@ -422,6 +433,7 @@ printf '[etfs /file]\nhost = file\n[etfs /g]\nhost = g\nmissing = hide\n' >"$D/t
 listen
 rf_mount "$D/two.conf" "$M"
 unset NOTIFY_SOCKET
+heard READY=1
 rf_umount "$M" term
 wait $listener
 check "STATUS= with what is missing" grep -qE 'STATUS=.*: 2 keys, 1 missing, 0 images' "$W/told"
@@ -429,6 +441,7 @@ listen
 rf_start 0 "$D/a.conf" "$M"
 unset NOTIFY_SOCKET
 pid=$(rf_daemon_of "$M")
+heard READY=1
 umount "$M"
 check "the daemon in the background ends" rf_gone "$pid"
 wait $listener

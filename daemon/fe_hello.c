@@ -1,0 +1,98 @@
+/*
+ * The greeting: what the kernel and we agree on (fe.h).
+ *
+ * What libfuse knows it is told in fe_hello().  What the libfuse at hand does not know is
+ * added to its answer on the way to the kernel (fe_wire.c), so that what can be had does not
+ * depend on the library.
+ */
+#include "daemon/fe.h"
+#include "daemon/fe_wire.h"
+
+#define MAX_BACKGROUND 64
+
+static void
+want(struct fuse_conn_info *conn, uint64_t cap, bool on)
+{
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+	if (on)
+		fuse_set_feature_flag(conn, cap);
+	else
+		fuse_unset_feature_flag(conn, cap);
+#else
+	if (on && (conn->capable & cap))
+		conn->want |= (unsigned)cap;
+	else
+		conn->want &= ~(unsigned)cap;
+#endif
+}
+
+/*
+ * The greeting.  libfuse turns some capabilities on by itself; all of them are decided
+ * here.  Left to the kernel: clearing setuid bits on write, fcntl and flock locks, which it
+ * keeps for this mount as for any local file system.  The umask is ours, because a default
+ * ACL comes before it; ACLs are enforced by the kernel, which reads them from us.
+ * Taking requests in by splice is off: writes of 1 MiB are no faster with it, and small ones
+ * pay for an allocation.
+ */
+void
+fe_hello(void *userdata, struct fuse_conn_info *conn)
+{
+	struct fe *fe = userdata;
+	/* Contents and symlinks that change only through the kernel are kept without
+	 * looking at mtime again. */
+	const struct {
+		uint64_t cap;
+		bool on;
+	} caps[] = {
+	    {FUSE_CAP_ASYNC_READ, true},
+	    {FUSE_CAP_PARALLEL_DIROPS, true},
+	    {FUSE_CAP_ATOMIC_O_TRUNC, true},
+	    {FUSE_CAP_READDIRPLUS, true},
+	    {FUSE_CAP_READDIRPLUS_AUTO, true},
+	    {FUSE_CAP_ASYNC_DIO, true},
+	    {FUSE_CAP_IOCTL_DIR, true},
+	    {FUSE_CAP_SPLICE_WRITE, true},
+	    {FUSE_CAP_SPLICE_MOVE, true},
+	    {FUSE_CAP_SPLICE_READ, false},
+	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
+	    {FUSE_CAP_CACHE_SYMLINKS, !fe->fe_live},
+	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
+	    /* overlayfs would take the dentries that are made of handles for stale */
+	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},
+	    {FUSE_CAP_HANDLE_KILLPRIV, false},
+	    {FUSE_CAP_DONT_MASK, true},
+	    {FUSE_CAP_WRITEBACK_CACHE, false},
+	    {FUSE_CAP_POSIX_LOCKS, false},
+	    {FUSE_CAP_FLOCK_LOCKS, false},
+	    {FUSE_CAP_POSIX_ACL, true},
+	};
+
+	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
+		want(conn, caps[i].cap, caps[i].on);
+	if (conn->max_write > FE_DATA_MAX)
+		conn->max_write = FE_DATA_MAX;
+	conn->max_background = MAX_BACKGROUND;
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+	conn->no_interrupt = 1; /* no request looks at it */
+#endif
+}
+
+uint64_t
+fe_hello_more(struct fe *fe, uint64_t offered)
+{
+	const struct {
+		uint64_t flag;
+		bool on;
+	} more[] = {
+	    {FE_INIT_KILLPRIV_V2, false},
+	    {FE_INIT_PASSTHROUGH, false},
+	    {FE_INIT_URING, false},
+	};
+	uint64_t agreed = 0;
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		if (more[i].on && offered & more[i].flag)
+			agreed |= more[i].flag;
+	fe->fe_agreed = agreed;
+	return agreed;
+}
