@@ -86,19 +86,12 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 }
 
-/* An image that is only read. */
-static bool
-is_fixed(const struct mount *mp)
-{
-	return mp->mnt_ttl_ns == MNT_TTL_FOREVER &&
-	       atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_RDONLY;
-}
-
 void
 fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_OPENDIR);
 	struct vnode *vp = fe_node(fe, ino);
+	enum dirkeep how;
 	struct file *f;
 	struct cred cr;
 	int r;
@@ -110,9 +103,10 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
-	/* What never changes is listed from the kernel's own pages the second time.  What is
-	 * attached in it comes and goes with a note, which makes the kernel ask again. */
-	fi->cache_readdir = fi->keep_cache = is_fixed(vp->v_mount);
+	/* What has not changed is listed from the kernel's own pages the second time. */
+	how = vop_listing(f);
+	fi->cache_readdir = how != LISTING_ASK;
+	fi->keep_cache = how == LISTING_KEPT;
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f);
 }
