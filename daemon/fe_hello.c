@@ -86,7 +86,7 @@ fe_hello_more(struct fe *fe, uint64_t offered)
 	} more[] = {
 	    {FE_INIT_KILLPRIV_V2, false},
 	    {FE_INIT_PASSTHROUGH, false},
-	    {FE_INIT_URING, false},
+	    {FE_INIT_URING, fe->fe_want_uring},
 	};
 	uint64_t agreed = 0;
 

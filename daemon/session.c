@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/confine.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -136,7 +137,11 @@ new_session(struct session *s)
 static void
 ready(void *arg)
 {
-	readiness_start(arg);
+	struct session *s = arg;
+
+	if (s->s_uring)
+		fe_uring_go(s->s_uring, s->s_fe.fe_agreed & FE_INIT_URING);
+	readiness_start(s);
 }
 
 static unsigned
@@ -157,6 +162,59 @@ thread_count(const struct session *s)
 	return cpus * 2 > THREADS_MAX ? THREADS_MAX : (unsigned)cpus * 2;
 }
 
+/* What has been asked for by name is told of. */
+static void
+no_uring(const struct session *s, const char *why)
+{
+	log_msg(s->s_conf->c_transport == CTR_URING ? LOG_NOTICE : LOG_INFO,
+	    "requests come by /dev/fuse, not by io_uring: %s", why);
+}
+
+/* Rings are made while anything is allowed … */
+static void
+prepare_uring(struct session *s)
+{
+	int r;
+
+	if (s->s_conf->c_transport == CTR_DEVICE)
+		return;
+	if (s->s_nthreads == 1) {
+		no_uring(s,
+		    "there is to be one thread, and that takes one for each processor");
+		return;
+	}
+	r = fe_uring_offered();
+	if (r == 0)
+		r = fe_uring_new(&s->s_fe, s->s_se, s->s_nthreads, &s->s_uring);
+	if (r < 0)
+		no_uring(s, r == -ENOSYS ? "the kernel does not offer it (Linux 6.14)"
+			    : r == -ENXIO
+				? "it is off (enable_uring of the kernel's module fuse)"
+				: strerror(-r));
+}
+
+/* … and threads afterwards. */
+static void
+start_uring(struct session *s)
+{
+	int r = s->s_uring ? fe_uring_start(s->s_uring) : 0;
+
+	if (r < 0) {
+		no_uring(s, strerror(-r));
+		fe_uring_free(s->s_uring);
+		s->s_uring = NULL;
+	}
+	s->s_fe.fe_want_uring = s->s_uring != NULL;
+}
+
+static void
+end_uring(struct session *s)
+{
+	fe_uring_stop(s->s_uring);
+	fe_uring_free(s->s_uring);
+	s->s_uring = NULL;
+}
+
 /* Serves until unmounted or told to stop.  0 or -errno. */
 static int
 loop(struct session *s)
@@ -171,6 +229,7 @@ loop(struct session *s)
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
+	end_uring(s);
 	return r > 0 ? 0 : r;
 }
 
@@ -316,6 +375,8 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
+		prepare_uring(s);
+	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
@@ -327,9 +388,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_start(s->s_control);
 	if (r == 0)
+		start_uring(s);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		end_uring(s);
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		/* It has not been seen in the table; but a moment ago it was put there. */
