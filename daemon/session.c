@@ -27,6 +27,7 @@
 #include "daemon/options.h"
 #include "daemon/remount.h"
 #include "daemon/service.h"
+#include "daemon/transport.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -139,8 +140,7 @@ ready(void *arg)
 {
 	struct session *s = arg;
 
-	if (s->s_uring)
-		fe_uring_go(s->s_uring, s->s_fe.fe_agreed & FE_INIT_URING);
+	transport_agreed(s);
 	readiness_start(s);
 }
 
@@ -162,59 +162,6 @@ thread_count(const struct session *s)
 	return cpus * 2 > THREADS_MAX ? THREADS_MAX : (unsigned)cpus * 2;
 }
 
-/* What has been asked for by name is told of. */
-static void
-no_uring(const struct session *s, const char *why)
-{
-	log_msg(s->s_conf->c_transport == CTR_URING ? LOG_NOTICE : LOG_INFO,
-	    "requests come by /dev/fuse, not by io_uring: %s", why);
-}
-
-/* Rings are made while anything is allowed … */
-static void
-prepare_uring(struct session *s)
-{
-	int r;
-
-	if (s->s_conf->c_transport == CTR_DEVICE)
-		return;
-	if (s->s_nthreads == 1) {
-		no_uring(s,
-		    "there is to be one thread, and that takes one for each processor");
-		return;
-	}
-	r = fe_uring_offered();
-	if (r == 0)
-		r = fe_uring_new(&s->s_fe, s->s_se, s->s_nthreads, &s->s_uring);
-	if (r < 0)
-		no_uring(s, r == -ENOSYS ? "the kernel does not offer it (Linux 6.14)"
-			    : r == -ENXIO
-				? "it is off (enable_uring of the kernel's module fuse)"
-				: strerror(-r));
-}
-
-/* … and threads afterwards. */
-static void
-start_uring(struct session *s)
-{
-	int r = s->s_uring ? fe_uring_start(s->s_uring) : 0;
-
-	if (r < 0) {
-		no_uring(s, strerror(-r));
-		fe_uring_free(s->s_uring);
-		s->s_uring = NULL;
-	}
-	s->s_fe.fe_want_uring = s->s_uring != NULL;
-}
-
-static void
-end_uring(struct session *s)
-{
-	fe_uring_stop(s->s_uring);
-	fe_uring_free(s->s_uring);
-	s->s_uring = NULL;
-}
-
 /* Serves until unmounted or told to stop.  0 or -errno. */
 static int
 loop(struct session *s)
@@ -229,7 +176,7 @@ loop(struct session *s)
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
-	end_uring(s);
+	transport_end(s);
 	return r > 0 ? 0 : r;
 }
 
@@ -375,7 +322,7 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
-		prepare_uring(s);
+		transport_prepare(s);
 	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
@@ -388,12 +335,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_start(s->s_control);
 	if (r == 0)
-		start_uring(s);
+		transport_start(s);
 	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
-		end_uring(s);
+		transport_end(s);
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		/* It has not been seen in the table; but a moment ago it was put there. */
@@ -456,8 +403,11 @@ mount_and_serve(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	if (!s->s_held && !s->s_stuck)
+	if (!s->s_held && !s->s_stuck) {
+		fe_uring_free(s->s_uring);
+		s->s_uring = NULL;
 		fuse_session_destroy(s->s_se);
+	}
 	return code;
 }
 
