@@ -126,7 +126,7 @@ new_session(struct session *s)
 	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
 		log_msg(LOG_ERR, "out of memory");
 	else
-		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+		se = fuse_session_new(&args, &fe_wire_ops, sizeof(fe_wire_ops), &s->s_fe);
 	fuse_opt_free_args(&args);
 	free(opts);
 	return se;
