@@ -7,7 +7,7 @@ Runs as two processes.  The outer one turns on what the kernel offers (FUSE over
 it back, and removes what is left; the inner one has namespaces of its own for mounts and
 processes, so that all that it mounts and starts ends with it, however it ends.
 
-Environment: RUMPFUSE, BENCH_OPS (the built ops.c), BENCH_LIBFUSE_314 and BENCH_LIBFUSE_NEW
+Environment: RUMPFUSE, BENCH_OPS (the built ops.c), BENCH_LIBFUSE_SYSTEM and BENCH_LIBFUSE_NEW
 (directories with libfuse's examples); ./dev bench sets them.
 """
 
@@ -30,7 +30,8 @@ import works  # noqa: E402
 import single  # noqa: E402
 
 ENABLE_URING = "/sys/module/fuse/parameters/enable_uring"
-SUITES = ("meta", "data", "trees", "apps", "windows", "single")
+SUITES = ("meta", "data", "trees", "apps", "windows", "start", "memory", "images", "ext",
+          "squashfs", "archive")
 
 
 def arguments():
@@ -145,6 +146,7 @@ class Bench:
         self.results = {}  # "work/clients" → {title, unit, samples, extra, failed}
         self.sides = {}
         self.singles = []
+        self.images = []
 
     def wanted(self, works_, sides_):
         a = self.a
@@ -258,8 +260,13 @@ def inside(a):
     b = Bench(a)
     b.group(works.metas() + works.datas() + works.trees() + works.apps(), sides.tree_sides())
     b.group(works.windows(), sides.window_sides())
-    if (not a.suite or "single" in a.suite) and not a.only:
-        b.singles = single.all_rows(b.c, a, b.progress)
+    if not a.only:
+        for name, rows in (("start", single.start), ("memory", single.memory)):
+            if (name in a.suite or not a.suite) and not b.late():
+                b.singles += rows(b.c, b.progress)
+        if {"images", "ext", "squashfs", "archive"} & set(a.suite) or \
+                not a.suite and not a.quick and not b.late():
+            b.images = single.images(b.c, a, b.progress, os.environ["BENCH_TOP"])
     took = time.monotonic() - b.progress.start
     report.write(b, took)
     return 0

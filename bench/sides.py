@@ -77,7 +77,7 @@ class Context:
         self.env = os.environ
         self.rumpfuse = self.env["RUMPFUSE"]
         self.ops = self.env["BENCH_OPS"]
-        self.lib = {"3.14": self.env.get("BENCH_LIBFUSE_314", ""),
+        self.lib = {"3.14": self.env.get("BENCH_LIBFUSE_SYSTEM", ""),
                     "new": self.env.get("BENCH_LIBFUSE_NEW", "")}
         for d in ("b/theirs/w", "b/ours/w", "m", "log", "empty", "conf", "img"):
             os.makedirs(self.path(d), exist_ok=True)

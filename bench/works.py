@@ -17,7 +17,7 @@ class Failed(Exception):
 
 class Work:
     def __init__(self, name, suite, title, unit, run, clients=(1, 2), sides=None, prepare=None,
-                 quick=False, limit=30, rounds=None):
+                 quick=False, limit=60, rounds=None):
         self.name, self.suite, self.title, self.unit = name, suite, title, unit
         self.run, self.clients, self.wants, self.prepare = run, clients, sides, prepare
         self.quick = quick
