@@ -150,9 +150,16 @@ class Bench:
 
     def wanted(self, works_, sides_):
         a = self.a
+
+
+        def named(x):
+            return (not a.only or re.search(a.only, x.name)) and \
+                (not a.quick or x.quick or a.only)
+
+        for w in works_:
+            w.chosen = [j for j in w.jobs if named(j)] if w.jobs else None
         chosen = [w for w in works_ if (not a.suite or w.suite in a.suite)
-                  and (not a.only or re.search(a.only, w.name))
-                  and (not a.quick or w.quick or a.only)]
+                  and (w.chosen if w.jobs else named(w))]
         names = [s for s in sides_ if (not a.quick or s.quick or a.sides)
                  and (not a.sides or re.search(a.sides, s.name) or s.cls == "limit"
                       and s.quick)]
@@ -193,32 +200,36 @@ class Bench:
 
     def ask(self, w, clients, asked, where):
         """All rounds of one work."""
-        r = {"title": w.title, "unit": w.unit, "work": w.name, "clients": clients,
-             "suite": w.suite, "samples": {}, "client_us": {}, "daemon_us": {}, "failed": {}}
-        self.results["%s/%d" % (w.name, clients)] = r
+        rs, failed = {}, {}
+        for name, title, unit, n in [(w.name, w.title, w.unit, clients)] if not w.jobs else \
+                [(j.name, j.title, j.unit, j.clients) for j in w.chosen]:
+            r = {"title": title, "unit": unit, "work": name.rstrip("2"), "clients": n,
+                 "suite": w.suite, "samples": {}, "client_us": {}, "daemon_us": {},
+                 "failed": failed}
+            rs[name] = self.results["%s/%d" % (r["work"], n)] = r
         by_name = {s.name: s for s in asked}
         for s in asked:
             if s.missing:
-                r["failed"][s.name] = "not available: " + s.missing
+                failed[s.name] = "not available: " + s.missing
             elif w.prepare:
                 self.progress.tell("%s %s: preparing %s" % (where, w.title, s.name))
-                self.attempt(w, clients, s, r, lambda s, n: w.prepare(self.c, s))
+                self.attempt(w, s, failed, lambda: w.prepare(self.c, s), 200)
         for number in range(min(self.a.rounds, w.rounds or 99)):
-            names = [n for n in by_name if n not in r["failed"] and self.goes_on(r, by_name[n], number)]
+            names = [n for n in by_name if n not in failed
+                     and any(self.goes_on(r, by_name[n], number) for r in rs.values())]
             for name in stats.order(names, number):
+                s = by_name[name]
                 self.progress.tell("%s %s, %d client%s, round %d: %s" % (
                     where, w.title, clients, "s"[:clients > 1], number + 1, name))
-                s = by_name[name]
-                got = self.attempt(w, clients, s, r, lambda s, n: w.run(self.c, s, n)) or {}
-                for key, kept in (("rate", "samples"), ("client_us", "client_us"),
-                                  ("daemon_us", "daemon_us")):
-                    r[kept].setdefault(name, [None] * number).append(got.get(key))
-        for kept in ("samples", "client_us", "daemon_us"):
-            longest = max([len(v) for v in r[kept].values()] or [0])
-            for v in r[kept].values():
-                v += [None] * (longest - len(v))
-        self.progress.tell("%s %s, %d client%s: %s" % (where, w.title, clients, "s"[:clients > 1],
-                                                      report.line(r, self.sides)), True)
+                got = self.attempt(w, s, failed, lambda: w.run(self.c, s, clients),
+                                   w.limit + 10) or {}
+                for part, r in rs.items():
+                    keep(r, name, number, got.get(part, {}) if w.jobs else got)
+        for r in rs.values():
+            even(r)
+            self.progress.tell("%s %s, %d client%s: %s" % (
+                where, r["title"], r["clients"], "s"[:r["clients"] > 1],
+                report.line(r, self.sides)), True)
 
     def goes_on(self, r, s, number):
         """Peers that are far behind another peer of their transport after three rounds are
@@ -230,17 +241,17 @@ class Bench:
                   if self.sides[n].cls == "peer" and self.sides[n].transport == s.transport]
         return mine is None or mine > 0.4 * max(others)
 
-    def attempt(self, w, clients, s, r, what):
+    def attempt(self, w, s, failed, what, seconds):
         """One sample; what cannot be done is a row with the reason, and a daemon that hangs or
         has died is replaced."""
-        signal.alarm(w.limit + 10 if not w.prepare else 200)
+        signal.alarm(seconds)
         try:
-            return what(s, clients)
+            return what()
         except (works.Failed, OSError, ValueError, KeyError, sides.NotAvailable,
                 subprocess.SubprocessError, TimeoutError, shutil.Error) as e:
             slow = isinstance(e, (subprocess.TimeoutExpired, TimeoutError))
-            r["failed"][s.name] = "does not end" if slow else str(e)[-160:]
-            self.progress.tell("%s: %s fails: %s" % (w.title, s.name, r["failed"][s.name]), True)
+            failed[s.name] = "does not end" if slow else str(e)[-160:]
+            self.progress.tell("%s: %s fails: %s" % (w.title, s.name, failed[s.name]), True)
             if slow:
                 self.c.abort(s)
             if slow or (s.main and s.main.poll() is not None):
@@ -249,6 +260,23 @@ class Bench:
         finally:
             signal.alarm(0)
         return None
+
+
+KEPT = (("rate", "samples"), ("client_us", "client_us"), ("daemon_us", "daemon_us"))
+
+
+def keep(r, name, number, got):
+    """A sample in its round's place; None where there is none."""
+    for key, kept in KEPT:
+        r[kept].setdefault(name, [None] * number).append(got.get(key))
+
+
+def even(r):
+    """Those that were not asked in the last rounds have as many as the others."""
+    for _, kept in KEPT:
+        longest = max([len(v) for v in r[kept].values()] or [0])
+        for v in r[kept].values():
+            v += [None] * (longest - len(v))
 
 
 def ring(number, frame):

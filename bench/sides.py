@@ -227,8 +227,18 @@ def up_peer(c, s):
             command = [path, "-f"] + uring + [m]
     c.serve(s, command, m)
     s.root = m
-    if s.transport == URING and not s.uses_uring():
-        raise NotAvailable("the kernel does not offer io_uring to it")
+    if s.transport == URING and not takes_uring(s, m):
+        raise NotAvailable("it does not take io_uring from this kernel")
+
+
+def takes_uring(s, m):
+    """Whether it serves by io_uring, which is settled by the first request."""
+    subprocess.run(["stat", m], timeout=10, stdout=subprocess.DEVNULL)
+    for _ in range(100):
+        if s.uses_uring():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def up_ours(c, s):
@@ -254,6 +264,8 @@ def up_ours(c, s):
         text += "[etfs /key]\nhost = %s\n" % c.path("empty")
     conf = c.write("conf/%s.conf" % s.name, text)
     c.serve(s, [c.rumpfuse, "-f", conf, m], m)
+    if s.transport == URING and not takes_uring(s, m):
+        raise NotAvailable("it does not take io_uring from this kernel")
 
 
 def zeros(path, size):
@@ -335,6 +347,8 @@ def up_window(c, s):
         conf = c.write("conf/%s.conf" % s.name, text)
         c.serve(s, [c.rumpfuse, "-f", conf, m], m)
         s.root = m + "/w"
+        if s.transport == URING and not takes_uring(s, m):
+            raise NotAvailable("it does not take io_uring from this kernel")
 
 
 class Found:

@@ -23,6 +23,7 @@ class Work:
         self.quick = quick
         self.limit = limit  # seconds that a sample may take
         self.rounds = rounds  # more of them say nothing more
+        self.jobs = self.chosen = None  # of fio, if a run is several works
 
 
 def command(argv, seconds, cwd=None, env=None):
@@ -223,35 +224,71 @@ def write_file(c, s, number):
     return path
 
 
-def fio(c, s, clients, rw, size, engine="psync", cached=False, direct=False):
-    """One pass over the file, cut off after a while; round and round if it is cached."""
-    reading = "read" in rw
-    argv = ["fio", "--output-format=json", "--eta=never", "--group_reporting", "--rw=" + rw,
-            "--bs=" + size, "--ioengine=" + engine, "--runtime=%dms" % (200 if c.quick else 250),
-            "--direct=%d" % direct, "--invalidate=%d" % (not cached), "--fallocate=none",
-            "--random_generator=lfsr" if "rand" in rw else "--randrepeat=1", "--norandommap=0"]
-    if cached:
-        argv.append("--time_based")
-    names = [read_file(c, s)] * clients if reading else \
-        [write_file(c, s, k) for k in range(clients)]
-    total = min(os.stat(names[0]).st_size, c.big) if s.kind != "window" else c.window
-    if reading and cached:
-        touch(names[0], total)
-    for k, name in enumerate(names):
-        argv += ["--name=j%d" % k, "--filename=" + name, "--size=%d" % total]
-    pids = s.pids()
-    served = cpu_ns(pids)
-    out = json.loads(cut(command(argv, 30)))
-    served = cpu_ns(pids) - served
-    job = out["jobs"][0]
-    side = job["read" if reading else "write"]
-    ops = side["total_ios"]
-    if not ops:
-        raise Failed("fio did nothing")
-    ns = side["runtime"] * 1e6
-    rate = side["iops"] if size == "4k" else side["bw_bytes"] / 1e6
-    used = (job["usr_cpu"] + job["sys_cpu"]) / 100 * ns * clients
-    return {"rate": rate, "client_us": used / ops / 1e3, "daemon_us": served / ops / 1e3}
+class Job:
+    """One job of fio: a pass over the file, cut off after a while; round and round if cached."""
+
+    def __init__(self, name, title, rw, size, clients=1, engine="psync", cached=False,
+                 direct=False, quick=False):
+        self.name, self.title, self.rw, self.size, self.clients = name, title, rw, size, clients
+        self.engine, self.cached, self.direct, self.quick = engine, cached, direct, quick
+        self.reading = "read" in rw
+        self.unit = "operations/s" if size == "4k" else "MB/s"
+
+    def arguments(self, c, s, first):
+        names = [read_file(c, s)] * self.clients if self.reading else \
+            [write_file(c, s, k) for k in range(self.clients)]
+        total = c.window if s.kind == "window" else os.stat(names[0]).st_size
+        if self.cached:
+            touch(names[0], total)
+        for k, name in enumerate(names):
+            yield from ["--name=" + self.name, "--filename=" + name, "--size=%d" % total,
+                        "--rw=" + self.rw, "--bs=" + self.size, "--ioengine=" + self.engine,
+                        "--direct=%d" % self.direct, "--invalidate=%d" % (not self.cached),
+                        "--runtime=%dms" % (200 if c.quick else 250)]
+            if "rand" in self.rw:
+                yield "--random_generator=lfsr"
+            if self.cached:
+                yield "--time_based"
+            if k == 0:
+                clocks = "cat /dev/null " + " ".join("/proc/%d/stat" % p for p in s.pids())
+                yield from ["--exec_prerun=" + clocks, "--exec_postrun=" + clocks,
+                            "--new_group"] + ([] if first else ["--stonewall"])
+
+
+def ticks(path):
+    """User and system time of what /proc/PID/stat says, in seconds."""
+    try:
+        with open(path) as f:
+            return sum(sum(map(int, line.rsplit(")", 1)[1].split()[11:13])) for line in f) \
+                / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def fio(c, s, jobs):
+    """All jobs in one run of fio, which is long in starting; one after the other."""
+    there = c.path("conf/fio")
+    os.makedirs(there, exist_ok=True)
+    argv = ["fio", "--output-format=json", "--eta=never", "--group_reporting", "--fallocate=none",
+            "--thread"]
+    for k, j in enumerate(jobs):
+        argv += j.arguments(c, s, k == 0)
+    out = json.loads(cut(command(argv, 60, there)))
+    got, seen = {}, {}
+    for r in out["jobs"]:
+        seen.setdefault(r["jobname"], r)
+    for j in jobs:
+        r = seen[j.name]
+        side = r["read" if j.reading else "write"]
+        ops = side["total_ios"]
+        if not ops:
+            raise Failed("fio did nothing")
+        used = (r["usr_cpu"] + r["sys_cpu"]) / 100 * side["runtime"] * 1e3 * j.clients
+        base = os.path.join(there, j.name)
+        served = (ticks(base + ".postrun.txt") - ticks(base + ".prerun.txt")) * 1e6
+        got[j.name] = {"rate": side["iops"] if j.size == "4k" else side["bw_bytes"] / 1e6,
+                       "client_us": used / ops, "daemon_us": max(served, 0) / ops}
+    return got
 
 
 def cut(text):
@@ -269,43 +306,68 @@ def touch(name, total):
             total -= n
 
 
-def data(name, title, rw, size, clients=(1,), quick=False, sides=data_sides, suite="data", **how):
-    return Work(name, suite, title, "MB/s" if size != "4k" else "operations/s",
-                lambda c, s, n: fio(c, s, n, rw, size, **how), clients, sides, quick=quick)
+def bundle(suite, name, jobs, wants):
+    """A work that is several; those that were asked for are run."""
+    w = Work(name, suite, name, "", None, (1,), wants, quick=any(j.quick for j in jobs))
+    w.jobs = jobs
+    w.run = lambda c, s, n: fio(c, s, w.chosen)
+    return w
 
 
 def datas():
     return [
-        data("seq-read", "sequential read, 1 MiB, first time", "read", "1m", quick=True),
-        data("seq-read-cached", "sequential read, 1 MiB, cached", "read", "1m", cached=True),
-        data("seq-read-direct", "sequential read, 1 MiB, direct", "read", "1m", direct=True),
-        data("rand-read", "random read, 4 KiB, first time", "randread", "4k", quick=True),
-        data("rand-read-cached", "random read, 4 KiB, cached", "randread", "4k", (1, 2),
-             cached=True),
-        data("rand-read-direct", "random read, 4 KiB, direct", "randread", "4k", direct=True),
-        data("mmap-read", "random read of a mapping, 4 KiB, first time", "randread", "4k",
-             engine="mmap"),
-        data("seq-write", "sequential write, 1 MiB, buffered", "write", "1m", (1, 2), True),
-        data("seq-write-direct", "sequential write, 1 MiB, direct", "write", "1m", direct=True),
-        data("rand-write", "random write, 4 KiB, buffered", "randwrite", "4k", (1, 2), True),
-        data("rand-write-direct", "random write, 4 KiB, direct", "randwrite", "4k", direct=True),
-        data("mmap-write", "random write to a mapping, 4 KiB", "randwrite", "4k", engine="mmap"),
+        bundle("data", "read", [
+            Job("seq-read", "sequential read, 1 MiB, first time", "read", "1m", quick=True),
+            Job("rand-read", "random read, 4 KiB, first time", "randread", "4k", quick=True),
+            Job("mmap-read", "random read of a mapping, 4 KiB, first time", "randread", "4k",
+                engine="mmap"),
+        ], data_sides),
+        bundle("data", "read-cached", [
+            Job("seq-read-cached", "sequential read, 1 MiB, cached", "read", "1m", cached=True),
+            Job("rand-read-cached", "random read, 4 KiB, cached", "randread", "4k", cached=True),
+            Job("rand-read-cached2", "random read, 4 KiB, cached", "randread", "4k", 2,
+                cached=True),
+        ], data_sides),
+        bundle("data", "write", [
+            Job("seq-write", "sequential write, 1 MiB, buffered", "write", "1m", quick=True),
+            Job("seq-write2", "sequential write, 1 MiB, buffered", "write", "1m", 2),
+            Job("rand-write", "random write, 4 KiB, buffered", "randwrite", "4k", quick=True),
+            Job("rand-write2", "random write, 4 KiB, buffered", "randwrite", "4k", 2),
+            Job("mmap-write", "random write to a mapping, 4 KiB", "randwrite", "4k",
+                engine="mmap"),
+        ], data_sides),
+        bundle("data", "direct", [
+            Job("seq-read-direct", "sequential read, 1 MiB, direct", "read", "1m", direct=True),
+            Job("rand-read-direct", "random read, 4 KiB, direct", "randread", "4k", direct=True),
+            Job("seq-write-direct", "sequential write, 1 MiB, direct", "write", "1m",
+                direct=True),
+            Job("rand-write-direct", "random write, 4 KiB, direct", "randwrite", "4k",
+                direct=True),
+        ], data_sides),
     ]
 
 
 def windows():
-    def w(name, title, *more, **how):
-        return data("window-" + name, "window: " + title, *more, sides=window_side,
-                    suite="windows", **how)
     return [
-        w("seq-read", "sequential read, 1 MiB, first time", "read", "1m"),
-        w("seq-read-cached", "sequential read, 1 MiB, cached", "read", "1m", cached=True),
-        w("seq4k-read", "sequential read, 4 KiB, first time", "read", "4k", quick=True),
-        w("rand-read", "random read, 4 KiB, first time", "randread", "4k", quick=True),
-        w("rand-read-cached", "random read, 4 KiB, cached", "randread", "4k", cached=True),
-        w("seq-write", "sequential write, 1 MiB", "write", "1m"),
-        w("seq4k-write", "sequential write, 4 KiB", "write", "4k"),
-        w("rand-write", "random write, 4 KiB", "randwrite", "4k", quick=True),
+        bundle("windows", "window-read", [
+            Job("window-seq-read", "window: sequential read, 1 MiB, first time", "read", "1m"),
+            Job("window-seq4k-read", "window: sequential read, 4 KiB, first time", "read", "4k",
+                quick=True),
+            Job("window-rand-read", "window: random read, 4 KiB, first time", "randread", "4k",
+                quick=True),
+        ], window_side),
+        bundle("windows", "window-read-cached", [
+            Job("window-seq-read-cached", "window: sequential read, 1 MiB, cached", "read", "1m",
+                cached=True),
+            Job("window-rand-read-cached", "window: random read, 4 KiB, cached", "randread",
+                "4k", cached=True),
+        ], window_side),
+        bundle("windows", "window-write", [
+            Job("window-seq-write", "window: sequential write, 1 MiB", "write", "1m"),
+            Job("window-seq4k-write", "window: sequential write, 4 KiB", "write", "4k"),
+            Job("window-rand-write", "window: random write, 4 KiB", "randwrite", "4k",
+                quick=True),
+        ], window_side),
     ]
 
 
