@@ -99,12 +99,13 @@ def targets_table(results, sides):
             x = stats.ratio(r["samples"][n], base)
             return "%s %s" % (stats.digits(x.of) if x else "–", n)
 
+        no = False if v.target.against == show.PEER_NO else None
         ours = stats.ratio(r["samples"].get(v.side, []), base) if base else None
         rows.append([
             r["title"], r["clients"], name_of(sides[v.side]),
             "≥ %g %s" % (v.target.factor, v.target.against),
             spread(v.ratio) if v.ratio else v.why,
-            stats.digits(ours.of) if ours else "–", of_limit(v.transport), of_limit(None),
+            stats.digits(ours.of) if ours else "–", of_limit(v.transport, no), of_limit(None, no),
             "%s %s" % (stats.show(stats.median(base)), r["unit"]) if base else "–",
             VERDICT[v.met]])
     return table(["work", "clients", "ours", "target", "reached [quartiles]", "of the kernel",
@@ -119,11 +120,17 @@ def summary(results, sides, singles):
         by.setdefault(v.r["title"], []).append(v)
     rows = []
     for title, all_ in by.items():
-        missed = ["%s, %d client%s: %s instead of %g %s" % (
-            v.side, v.r["clients"], "s"[:v.r["clients"] > 1],
-            stats.digits(v.ratio.of) if v.ratio else v.why, v.target.factor, v.target.against)
-            for v in all_ if not v.met]
-        rows.append([title, "%d of %d" % (len(all_) - len(missed), len(all_)),
+        missed, absent = [], set()
+        for v in all_:
+            if v.met is None:
+                absent.add(v.side + " not measured")
+            elif not v.met:
+                missed.append("%s, %d client%s: %s instead of %g %s" % (
+                    v.side, v.r["clients"], "s"[:v.r["clients"] > 1], stats.digits(v.ratio.of),
+                    v.target.factor, v.target.against))
+        met = sum(bool(v.met) for v in all_)
+        missed += sorted(absent)
+        rows.append([title, "%d of %d" % (met, len(all_)),
                      "<br>".join(missed) or "–"])
     for s in singles:
         if s["met"] is not None:
@@ -146,10 +153,12 @@ def detail(r, sides):
             spread(stats.ratio(v, base)) if base else "–",
             spread(stats.ratio(v, r["samples"][best])) if best else "–",
             stats.show(cpu[0]), stats.show(cpu[1]) if sides[n].transport else "–",
+            ", ".join("%s %s" % (stats.digits(k), q) for q, k in
+                      r.get("requests", {}).get(n, {}).items()),
             sum(x is not None for x in v)])
     out = ["### %s, %d client%s" % (r["title"], r["clients"], "s"[:r["clients"] > 1]), ""]
     out += table(["", r["unit"], "of " + show.limit_of(r), "× " + (best or "best peer"),
-                  "client, µs", "daemon, µs", "rounds"], rows)
+                  "client, µs", "daemon, µs", "requests of one operation", "rounds"], rows)
     for n, why in r["failed"].items():
         out.append("- %s: %s" % (name_of(sides[n]),
                                  why if why.startswith("not available") else "failed: " + why))
@@ -249,7 +258,8 @@ plot 1 with lines lc 'black' notitle, for [i=2:%d] '%s' using i:xtic(1) title co
 
 
 def write(b, took):
-    out = os.path.join(os.environ["BENCH_TOP"], "bench/results")
+    out = os.environ.get("BENCH_RESULTS") or os.path.join(os.environ["BENCH_TOP"],
+                                                          "bench/results")
     os.makedirs(out, exist_ok=True)
     head = machine()
     with open(os.path.join(out, b.a.name + ".md"), "w") as f:
@@ -267,4 +277,4 @@ def write(b, took):
             plot(b, out, *p)
     except FileNotFoundError:
         b.progress.tell("no plots: gnuplot is not installed", True)
-    b.progress.tell("bench/results/%s.md, .json and .svg" % b.a.name, True)
+    b.progress.tell("%s/%s.md, .json and .svg" % (os.path.relpath(out), b.a.name), True)

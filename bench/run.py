@@ -205,7 +205,7 @@ class Bench:
                 [(j.name, j.title, j.unit, j.clients) for j in w.chosen]:
             r = {"title": title, "unit": unit, "work": name.rstrip("2"), "clients": n,
                  "suite": w.suite, "samples": {}, "client_us": {}, "daemon_us": {},
-                 "failed": failed}
+                 "requests": {}, "failed": failed}
             rs[name] = self.results["%s/%d" % (r["work"], n)] = r
         by_name = {s.name: s for s in asked}
         for s in asked:
@@ -221,8 +221,16 @@ class Bench:
                 s = by_name[name]
                 self.progress.tell("%s %s, %d client%s, round %d: %s" % (
                     where, w.title, clients, "s"[:clients > 1], number + 1, name))
+                # How many requests an operation costs: where the names are there already.
+                count = s.cls == "ours" and not w.jobs and number == min(1, self.a.rounds - 1)
+                before = works.requests(self.c, s) if count else None
                 got = self.attempt(w, s, failed, lambda: w.run(self.c, s, clients),
                                    w.limit + 10) or {}
+                if before and got.get("ops"):
+                    after = works.requests(self.c, s) or {}
+                    rs[w.name]["requests"][name] = {
+                        k: round((n - before.get(k, 0)) / got["ops"], 3)
+                        for k, n in after.items() if n - before.get(k, 0) >= got["ops"] / 100}
                 for part, r in rs.items():
                     keep(r, name, number, got.get(part, {}) if w.jobs else got)
         for r in rs.values():

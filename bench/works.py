@@ -62,6 +62,15 @@ def own_dir(s, *more):
     return d
 
 
+def requests(c, s):
+    """What our daemon has been asked so far: operation → how often."""
+    try:
+        out = command([c.rumpfuse + "ctl", "--json", c.path("m", s.name), "stats"], 5)
+        return {o["name"]: o["count"] for o in json.loads(out)["operations"]}
+    except (Failed, ValueError, KeyError, OSError, subprocess.TimeoutExpired):
+        return None
+
+
 # Loops of ops.c.
 
 def loop(c, s, work, clients, directory=None, ms=None, count=0):
@@ -73,7 +82,7 @@ def loop(c, s, work, clients, directory=None, ms=None, count=0):
     out = json.loads(command(argv + [work, directory or own_dir(s)], 30))
     if not out["ops"]:
         raise Failed("no operation came to an end")
-    return {"rate": out["rate"], "client_us": out["client_ns"] / out["ops"] / 1e3,
+    return {"rate": out["rate"], "ops": out["ops"] + out["warm"], "client_us": out["client_ns"] / out["ops"] / 1e3,
             "daemon_us": out["daemon_ns"] / out["ops"] / 1e3}
 
 
