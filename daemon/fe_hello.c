@@ -111,8 +111,8 @@ fe_hello_more(struct fe *fe, uint64_t offered)
 		bool on;
 	} more[] = {
 	    {FE_INIT_KILLPRIV_V2, false},
-	    {FE_INIT_PASSTHROUGH, false},
-	    {FE_INIT_URING, false},
+	    {FE_INIT_PASSTHROUGH, fe->fe_want_passthrough},
+	    {FE_INIT_URING, fe->fe_want_uring},
 	};
 	uint64_t agreed = 0;
 

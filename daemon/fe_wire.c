@@ -20,6 +20,7 @@
 
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
+#include "daemon/fe_uring.h"
 
 /* What a statx begins with is a fuse_getattr_in. */
 #define STATX_IN_LEN 24u
@@ -225,6 +226,21 @@ rename_request(void *buf, size_t len)
 #define ASKED(fe)    (void)(fe)
 #endif
 
+void
+fe_wire_rest(struct fe *fe)
+{
+	fe_stats_end(fe);
+	ANSWERED(fe);
+}
+
+void
+fe_wire_take(struct fe *fe, void *buf, size_t len)
+{
+	ASKED(fe);
+	fe_stats_read(fe, buf, len);
+	rename_request(buf, len);
+}
+
 static ssize_t
 wire_read(int fd, void *buf, size_t len, void *userdata)
 {
@@ -247,9 +263,13 @@ wire_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fe *fe = userdata;
 	bool hello = add_to_hello(fe, iov, count);
-	ssize_t n = writev(fd, iov, count);
-	int err = errno;
+	ssize_t n;
+	int err;
 
+	if (fe_uring_reply(iov, count, &n))
+		return n;
+	n = writev(fd, iov, count);
+	err = errno;
 	/* From here on the kernel answers by what has been agreed on. */
 	if (hello && n >= 0 && fe->fe_ready)
 		fe->fe_ready(fe->fe_ready_arg);

@@ -41,6 +41,11 @@ extern const struct fuse_lowlevel_ops fe_wire_ops;
  * socket pair.  0 or -errno. */
 int fe_wire_start(struct fuse_session *se, int fd);
 
+/* A thread that has its requests from elsewhere (fe_uring.h): it is done with the last, and is
+ * about to answer it; it has got the next. */
+void fe_wire_rest(struct fe *fe);
+void fe_wire_take(struct fe *fe, void *buf, size_t len);
+
 /* Whether the request at hand in this thread, which came as a create or a getattr, is one
  * of these. */
 bool fe_wire_is_tmpfile(void);

@@ -1,9 +1,11 @@
 #!/bin/bash
-# newest-libfuse.sh DIR: the newest libfuse of Debian's source packages, built in DIR:
+# newest-libfuse.sh DIR [examples]: the newest libfuse of Debian's source packages, built in DIR:
 #
 #	DIR/prefix              where it is installed, for PKG_CONFIG_PATH and -rpath
-#	DIR/examples/NAME       passthrough_ll, passthrough_hp and memfs_ll, linked with it
 #	DIR/version             what it is: the source package's version
+#	DIR/examples/NAME       with "examples": passthrough_ll, passthrough_hp and memfs_ll,
+#	                        linked with it
+#	DIR/src                 its source
 #
 # It comes from the mirror that the system's own sources name, through an apt configuration
 # of its own: neither the system's sources nor its lists are touched.  Nothing is done where
@@ -11,7 +13,8 @@
 # built.
 set -u
 
-dir=${1:?usage: newest-libfuse.sh DIR}
+dir=${1:?usage: newest-libfuse.sh DIR [examples]}
+wanted=${2:-}
 # Debian's testing has what is newest and has been used by some for a while.
 suite=${LIBFUSE_SUITE:-forky}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -79,60 +82,77 @@ fetch()
 
 build()
 {
-	local e
+	# As Debian builds it, but for what else is in the package.
 	{
 		meson setup "$work/build" "$work/src" --prefix="$dir/prefix" --libdir=lib \
-		    --buildtype=release -Dutils=false -Dtests=false -Dexamples=true &&
+		    --buildtype=release -Dutils=false -Dtests=false -Dexamples=false &&
 		    ninja -C "$work/build" &&
 		    meson install -C "$work/build" --no-rebuild
 	} >"$work/log" 2>&1 || return 1
-	grep -q 'define HAVE_URING' "$work/build/fuse_config.h" "$work"/build/*/*config.h \
-	    2>/dev/null || say "built without io_uring: liburing or libnuma is missing"
-	mkdir -p "$dir/examples"
-	for e in $examples; do
-		# They find the library in the prefix.
-		gcc_rpath "$e" || return 1
-	done
+	grep -rq 'define HAVE_URING' "$work/build" --include='*config.h' ||
+	    say "built without io_uring: liburing or libnuma is missing"
+	mkdir -p "$dir/src" && cp -a "$work/src/." "$dir/src" &&
+	    cp "$work/build/fuse_config.h" "$work/build/libfuse_config.h" "$dir/src"
 }
 
-# The examples as meson has linked them look for the library in the build folder, which goes.
-gcc_rpath()
+# The examples, which find the library in the prefix.
+example()
 {
-	local e=$1 src
-	src=$(ls "$work/src/example/$e".c*)
-	PKG_CONFIG_PATH=$dir/prefix/lib/pkgconfig
-	export PKG_CONFIG_PATH
+	local name=$1 src
+	src=$(ls "$dir/src/example/$name".c*) || return 1
 	case $src in
 	*.cc) set -- g++ -std=c++20 ;;
 	*) set -- gcc -std=gnu11 ;;
 	esac
 	# shellcheck disable=SC2046
 	"$@" -O2 -g -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DHAVE_LIBFUSE_PRIVATE_CONFIG_H \
-	    -I"$work/build" -I"$work/src/lib" -I"$work/src/include" \
-	    $(pkg-config --cflags fuse3) -o "$dir/examples/$e" "$src" \
-	    $(pkg-config --libs fuse3) -Wl,-rpath,"$dir/prefix/lib" -pthread >>"$work/log" 2>&1
+	    -I"$dir/src" -I"$dir/src/lib" -I"$dir/src/include" \
+	    $(PKG_CONFIG_PATH=$dir/prefix/lib/pkgconfig pkg-config --cflags --libs fuse3) \
+	    "$src" -o "$dir/examples/$name.new" -L"$dir/prefix/lib" -lfuse3 \
+	    -Wl,-rpath,"$dir/prefix/lib" -pthread >>"$dir/examples/log" 2>&1 &&
+	    mv "$dir/examples/$name.new" "$dir/examples/$name"
 }
 
-if [ -f "$dir/version" ]; then
-	exit 0
-fi
+# Whether all of it is there that is wanted.
+complete()
+{
+	local e
+	[ -f "$dir/version" ] || return 1
+	[ "$wanted" = examples ] || return 0
+	for e in $examples; do
+		[ -x "$dir/examples/$e" ] || return 1
+	done
+}
+
+! complete || exit 0
 mkdir -p "$dir" || exit 1
 dir=$(cd "$dir" && pwd) || exit 1
 # Of two that begin at once one waits for the other.
 exec 9>"$dir/.lock" || exit 1
 flock 9
-[ ! -f "$dir/version" ] || exit 0
-work=$dir/work
-rm -rf "$work" "$dir/prefix" "$dir/examples"
-mkdir -p "$work" || exit 1
-fetch || exit 2
-version=$(sed -n 's/^Version: //p' "$work"/fuse3_*.dsc | head -n 1)
-say "building $version"
-if ! build; then
-	tail -n 40 "$work/log" >&2
-	say "$version cannot be built"
-	exit 1
+if [ ! -f "$dir/version" ]; then
+	work=$dir/work
+	rm -rf "$work" "$dir/prefix" "$dir/examples" "$dir/src"
+	mkdir -p "$work" || exit 1
+	fetch || exit 2
+	version=$(sed -n 's/^Version: //p' "$work"/fuse3_*.dsc | head -n 1)
+	say "building $version"
+	if ! build; then
+		tail -n 40 "$work/log" >&2
+		say "$version cannot be built"
+		exit 1
+	fi
+	rm -rf "$work"
+	echo "$version" >"$dir/version"
+	say "$version is in $dir"
 fi
-rm -rf "$work"
-echo "$version" >"$dir/version"
-say "$version is in $dir"
+[ "$wanted" = examples ] || exit 0
+mkdir -p "$dir/examples"
+for e in $examples; do
+	[ -x "$dir/examples/$e" ] || example "$e" || {
+		tail -n 40 "$dir/examples/log" >&2
+		say "its example $e cannot be built"
+		exit 1
+	}
+done
+rm -f "$dir/examples/log"
