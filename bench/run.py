@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -131,6 +132,35 @@ class Progress:
         sys.stderr.flush()
 
 
+class Watchdog(threading.Thread):
+    """Lets go what waits for a daemon that does not answer, this process too: signals do not
+    end such a wait, the end of the connection does."""
+
+    def __init__(self, abort):
+        super().__init__(daemon=True)
+        self.lock = threading.Lock()
+        self.side, self.deadline, self.barked, self.abort = None, 0, False, abort
+        self.start()
+
+    def watch(self, side, seconds):
+        with self.lock:
+            self.side, self.deadline, self.barked = side, time.monotonic() + seconds, False
+
+    def done(self):
+        """Whether it took too long."""
+        with self.lock:
+            self.side = None
+            return self.barked
+
+    def run(self):
+        while True:
+            time.sleep(0.5)
+            with self.lock:
+                if self.side and not self.barked and time.monotonic() > self.deadline:
+                    self.barked = True
+                    self.abort(self.side)
+
+
 class Bench:
     def __init__(self, a):
         self.a = a
@@ -143,6 +173,7 @@ class Bench:
         self.c.window = sides.WINDOW
         self.c.many = 20000 if a.quick else 100000
         self.c.tree_dirs = 70 if a.quick else 693
+        self.watchdog = Watchdog(self.c.abort)
         self.results = {}  # "work/clients" → {title, unit, samples, extra, failed}
         self.sides = {}
         self.singles = []
@@ -166,6 +197,7 @@ class Bench:
         return chosen, [s for s in names if any(w.wants(s) for w in chosen)]
 
     def up(self, s):
+        self.watchdog.watch(s, 60)
         try:
             s.up(self.c, s)
             return True
@@ -174,6 +206,8 @@ class Bench:
             self.progress.tell("%s is not available: %s" % (s.name, s.missing), True)
             self.c.unmount(s)
             return False
+        finally:
+            self.watchdog.done()
 
     def late(self):
         return time.monotonic() - self.progress.start > self.a.minutes * 60
@@ -252,22 +286,25 @@ class Bench:
     def attempt(self, w, s, failed, what, seconds):
         """One sample; what cannot be done is a row with the reason, and a daemon that hangs or
         has died is replaced."""
-        signal.alarm(seconds)
+        self.watchdog.watch(s, seconds)
+        got, why, slow = None, None, False
         try:
-            return what()
+            got = what()
+        except subprocess.TimeoutExpired:
+            slow = True
         except (works.Failed, OSError, ValueError, KeyError, sides.NotAvailable,
-                subprocess.SubprocessError, TimeoutError, shutil.Error) as e:
-            slow = isinstance(e, (subprocess.TimeoutExpired, TimeoutError))
-            failed[s.name] = "does not end" if slow else str(e)[-160:]
+                subprocess.SubprocessError, shutil.Error) as e:
+            why = str(e)[-160:] or type(e).__name__
+        slow = self.watchdog.done() or slow
+        if why or slow:
+            failed[s.name] = "does not end" if slow else why
             self.progress.tell("%s: %s fails: %s" % (w.title, s.name, failed[s.name]), True)
             if slow:
                 self.c.abort(s)
             if slow or (s.main and s.main.poll() is not None):
                 self.c.unmount(s)
                 self.up(s)
-        finally:
-            signal.alarm(0)
-        return None
+        return got
 
 
 KEPT = (("rate", "samples"), ("client_us", "client_us"), ("daemon_us", "daemon_us"))
@@ -287,12 +324,7 @@ def even(r):
             v += [None] * (longest - len(v))
 
 
-def ring(number, frame):
-    raise TimeoutError("takes too long")
-
-
 def inside(a):
-    signal.signal(signal.SIGALRM, ring)
     b = Bench(a)
     b.group(works.metas() + works.datas() + works.trees() + works.apps(), sides.tree_sides())
     b.group(works.windows(), sides.window_sides())
