@@ -176,7 +176,7 @@ def markdown(b, head, took):
            "brackets the quartiles of the rounds' own ratios. Absolute figures are this "
            "machine's and this hour's; ratios are what to read. More is better. "
            "Processor time is that of one operation, of the client and of the daemon. Peers that "
-           "reach less than 0.4 of another peer of their transport in three rounds are "
+           "reach less than 0.6 of another peer of their transport in three rounds are "
            "asked no further.", "",
            "Peers and directory keys show a directory of a tmpfs: *of tmpfs* is what is left of "
            "the kernel's own speed there.", ""]

@@ -17,12 +17,13 @@ class Failed(Exception):
 
 class Work:
     def __init__(self, name, suite, title, unit, run, clients=(1, 2), sides=None, prepare=None,
-                 quick=False, limit=60, rounds=None):
+                 quick=False, limit=60, rounds=None, fewer=None):
         self.name, self.suite, self.title, self.unit = name, suite, title, unit
         self.run, self.clients, self.wants, self.prepare = run, clients, sides, prepare
         self.quick = quick
         self.limit = limit  # seconds that a sample may take
         self.rounds = rounds  # more of them say nothing more
+        self.fewer = fewer or sides  # who is asked with more clients than one
         self.jobs = self.chosen = None  # of fio, if a run is several works
 
 
@@ -88,7 +89,8 @@ def loop(c, s, work, clients, directory=None, ms=None, count=0):
 
 def meta(name, title, clients=(1, 2), quick=False, sides=None):
     return Work(name, "meta", title, "operations/s",
-                lambda c, s, n: loop(c, s, name, n), clients, sides or directories, quick=quick)
+                lambda c, s, n: loop(c, s, name, n), clients, sides or directories, quick=quick,
+                fewer=main_directories)
 
 
 def directories(s):
@@ -98,7 +100,8 @@ def directories(s):
 def main_directories(s):
     """Without those that are beaten everywhere by others of their kind, where a sample is dear."""
     return directories(s) and s.name not in (
-        "bind", "unionfs-fuse", "ll-3.14", "hp-3.14", "ll-new", "ll-new-uring", "mem-beside",
+        "bind", "ext4", "mergerfs", "fuse-overlayfs", "unionfs-fuse", "ll-3.14", "hp-3.14",
+        "ll-new", "ll-new-uring", "mem-beside", "mem-wb", "key-no", "key-no-uring", "hp-new-no",
         "hp-new-no-uring")
 
 
@@ -203,6 +206,10 @@ def data_sides(s):
                       "key-uring", "key-no", "file", "file-uring")
 
 
+def below_directories(s):
+    return data_sides(s) and s.kind != "file"
+
+
 def window_side(s):
     return s.kind == "window"
 
@@ -253,7 +260,7 @@ class Job:
             yield from ["--name=" + self.name, "--filename=" + name, "--size=%d" % total,
                         "--rw=" + self.rw, "--bs=" + self.size, "--ioengine=" + self.engine,
                         "--direct=%d" % self.direct, "--invalidate=%d" % (not self.cached),
-                        "--runtime=%dms" % (200 if c.quick else 250)]
+                        "--runtime=200ms"]
             if "rand" in self.rw:
                 yield "--random_generator=lfsr"
             if self.cached:
@@ -331,12 +338,13 @@ def datas():
             Job("mmap-read", "random read of a mapping, 4 KiB, first time", "randread", "4k",
                 engine="mmap"),
         ], data_sides),
+        # Cached, and direct, a file key is as a file below a directory key.
         bundle("data", "read-cached", [
             Job("seq-read-cached", "sequential read, 1 MiB, cached", "read", "1m", cached=True),
             Job("rand-read-cached", "random read, 4 KiB, cached", "randread", "4k", cached=True),
             Job("rand-read-cached2", "random read, 4 KiB, cached", "randread", "4k", 2,
                 cached=True),
-        ], data_sides),
+        ], below_directories),
         bundle("data", "write", [
             Job("seq-write", "sequential write, 1 MiB, buffered", "write", "1m", quick=True),
             Job("seq-write2", "sequential write, 1 MiB, buffered", "write", "1m", 2),
@@ -352,7 +360,7 @@ def datas():
                 direct=True),
             Job("rand-write-direct", "random write, 4 KiB, direct", "randwrite", "4k",
                 direct=True),
-        ], data_sides),
+        ], below_directories),
     ]
 
 
@@ -384,8 +392,8 @@ def windows():
 
 def app_sides(s):
     return s.name in ("tmpfs", "overlayfs", "ext4", "bindfs", "fuse-overlayfs", "hp-new",
-                      "hp-new-uring", "memfs-new", "mem", "mem-uring", "mem-wb", "mem-wb-uring",
-                      "key", "key-uring")
+                      "hp-new-uring", "memfs-new", "mem", "mem-uring", "mem-wb-uring", "key",
+                      "key-uring")
 
 
 def dbench_sides(s):
@@ -472,8 +480,8 @@ def metas():
         meta("create", "create + write 4 KiB + close + unlink", quick=True),
         meta("rename", "rename", quick=True),
         meta("mkdir", "mkdir + rmdir", quick=True),
-        meta("write", "write 4 KiB to an open file, buffered", (1,)),
-        meta("read", "read 4 KiB of an open file, cached", (1,)),
+        meta("write", "write 4 KiB to an open file, buffered", (1,), sides=main_directories),
+        meta("read", "read 4 KiB of an open file, cached", (1,), sides=main_directories),
         meta("stat-cold", "stat, name exists, first time", (1,), sides=main_directories),
         meta("missing-cold", "stat, name missing, first time", (1,), sides=main_directories),
         meta("openread-cold", "open + read 4 KiB + close, first time", (1,),
