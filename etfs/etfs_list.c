@@ -135,10 +135,18 @@ etfs_listing(struct vnode *dvp, struct file *f)
 }
 
 void
+listing_drop(struct enode *d)
+{
+	struct vfs *v = d->n_vn.v_mount->mnt_vfs;
+
+	if (v->vfs_notify && v->vfs_notify->listing)
+		v->vfs_notify->listing(v->vfs_notify_arg, &d->n_vn);
+}
+
+void
 listing_read(struct enode *d, struct edir *ed)
 {
 	struct etfs_shard *sh = node_shard(d);
-	struct vfs *v = d->n_vn.v_mount->mnt_vfs;
 	struct dirlist *dl;
 	uint64_t stamp, now;
 	bool mixed = false;
@@ -163,8 +171,8 @@ listing_read(struct enode *d, struct edir *ed)
 	}
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
 	/* Who has it open may read it again without opening it. */
-	if (mixed && v->vfs_notify)
-		v->vfs_notify->inode(v->vfs_notify_arg, &d->n_vn);
+	if (mixed)
+		listing_drop(d);
 }
 
 void

@@ -524,6 +524,8 @@ int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
 enum dirkeep etfs_listing(struct vnode *dvp, struct file *f);
 /* A part of d's listing is about to be read through ed. */
 void listing_read(struct enode *d, struct edir *ed);
+/* Whoever has d open is not to read on from what is kept. */
+void listing_drop(struct enode *d);
 /* ed is closed. */
 void listing_close(struct enode *d, struct edir *ed);
 
