@@ -44,6 +44,7 @@ function take(    p) {
 	copy = fuse = 0
 	p = part()
 	count[p]++
+	clients += comm ~ /^ops_loop/
 	total++
 	n = 0
 }
@@ -60,12 +61,13 @@ NF >= 2 {
 END {
 	take()
 	split(result, r, " ")
-	if (total == 0 || r[1] == 0) {
+	if (clients == 0 || r[1] == 0) {
 		print op ", " place ": no samples"
 		exit 1
 	}
-	# Operations of one client while perf looked.
-	ops = seconds * 1e9 / r[2]
+	# So many operations perf has seen, by what one takes of the client's processor: that
+	# hangs less on what else the machine is at than the wall time does.
+	ops = clients / rate * 1e9 / r[3]
 	printf "%s, %s: %.1f us of wall time, %.1f us of CPU time in %d samples\n", op, place,
 	    r[2] / 1000, total / rate * 1e6 / ops, total
 	for (p in count)

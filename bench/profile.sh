@@ -44,15 +44,18 @@ mountpoint -q "$work/m" || { cat "$work/log" >&2; exit 1; }
 dir=$work/m
 [ "$place" != key ] || dir=$work/m/key
 
+can=0
+perf stat -e cpu-clock true >/dev/null 2>&1 && can=1
+
 # one OP
 one()
 {
 	local op=$1 client
 	rm -rf "$dir"/p0-*
-	"$work/ops_loop" "$op" "$dir" "$((seconds + 2))" >"$work/result" &
+	"$work/ops_loop" "$op" "$dir" "$((seconds + 4))" >"$work/result" &
 	client=$!
 	sleep 1
-	if perf stat -e cpu-clock true >/dev/null 2>&1; then
+	if [ "$can" = 1 ]; then
 		perf record -q -g -F 2999 -e cpu-clock -o "$work/data" \
 		    -p "$daemon,$(pgrep -P "$client" | tr '\n' ',' | sed 's/,$//')" \
 		    -- sleep "$seconds" >/dev/null 2>&1

@@ -298,6 +298,17 @@ fe_wire_start(struct fuse_session *se, int fd)
 	return fuse_session_custom_io(se, &io, fd);
 }
 #else
+/* There are no rings of ours (transport.c). */
+void
+fe_wire_rest(struct fe *fe)
+{
+}
+
+void
+fe_wire_take(struct fe *fe, void *buf, size_t len)
+{
+}
+
 int
 fe_wire_start(struct fuse_session *se, int fd)
 {

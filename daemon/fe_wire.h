@@ -13,9 +13,11 @@
 #include "daemon/fe.h"
 
 /* Whether libfuse needs that, and allows it: 3.18 knows all these requests by itself, and
- * refuses fuse_session_custom_io() unless it was built for it.  With such a library there is
+ * refuses fuse_session_custom_io() unless it was built for it (then: -DFE_WIRE=1).  With such a library there is
  * nothing between; what belongs to a request's beginning and end is in fe_around.c. */
+#ifndef FE_WIRE
 #define FE_WIRE (FUSE_VERSION < FUSE_MAKE_VERSION(3, 18))
+#endif
 
 /* Flags of FUSE_INIT that libfuse may not know, as linux/fuse.h has them. */
 #define FE_INIT_KILLPRIV_V2 (UINT64_C(1) << 28)
