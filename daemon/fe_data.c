@@ -142,6 +142,7 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	/* The flags are those of the file at this write.  A page that comes back from a
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
+	u.uio_kill_setid = fe_wire_kills_setid();
 	r = vop_write(vp, f, &u);
 	if (r < 0 && u.uio_done == 0) {
 		fe_error(req, r);
@@ -173,6 +174,21 @@ fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info 
 	sync_file(req, FE_FSYNCDIR, ino, datasync, fi);
 }
 
+/* A change of contents that the kernel does not say of whether it takes set-id bits off: it
+ * does for all but root. */
+static int
+kill_setid(fuse_req_t req, struct vnode *vp, struct file *f)
+{
+	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+	struct fe *fe = fuse_req_userdata(req);
+	struct cred cr;
+
+	fe_cred(req, &cr);
+	if (cr.cr_uid == 0 || !(fe->fe_agreed & FE_INIT_KILLPRIV_V2))
+		return 0;
+	return vop_setattr(vp, f, &vs, &cr);
+}
+
 void
 fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
     struct fuse_file_info *fi)
@@ -181,10 +197,11 @@ fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 	struct vnode *vp = fe_node(fe, ino);
 	struct file *f = fe_file(fe, fi);
 
-	if (!vp || !f)
-		fe_error(req, !vp ? -ESTALE : -EBADF);
-	else
-		fe_error(req, vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len));
+	int r = !vp ? -ESTALE : !f ? -EBADF : kill_setid(req, vp, f);
+
+	if (r == 0)
+		r = vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len);
+	fe_error(req, r);
 }
 
 void
@@ -252,8 +269,9 @@ fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *
 	/* Not a worker for minutes: the caller comes again for the rest. */
 	if (len > COPY_MAX)
 		len = COPY_MAX;
-	r = flags ? -EINVAL
-	          : vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
+	r = flags ? -EINVAL : kill_setid(req, to->f_vp, to);
+	if (r == 0)
+		r = vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
 	/* EINVAL: to the host two ranges of one file may overlap that are of two files here. */
 	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
 		r = copy_through(

@@ -48,6 +48,17 @@ how_open(
 	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
 }
 
+/* The kernel leaves all of O_TRUNC to the open.  File systems go by the user; here is what
+ * they cannot know: root that may not keep set-id bits. */
+static void
+truncated(struct file *f, int flags, const struct cred *cr)
+{
+	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+
+	if ((flags & O_TRUNC) && cr->cr_uid == 0 && fe_wire_kills_setid())
+		(void)vop_setattr(f->f_vp, f, &vs, cr);
+}
+
 /* Replies to an open or (e not NULL) a create. */
 static int
 reply_open(fuse_req_t req, const struct fuse_entry_param *e,
@@ -70,6 +81,8 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	fe_cred(req, &cr);
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	if (r == 0)
+		truncated(f, fi->flags, &cr);
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
 	if (r < 0) {

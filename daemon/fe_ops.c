@@ -165,6 +165,8 @@ fe_setattr(
 	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
+	if (fe_wire_kills_setid())
+		vs.vs_valid |= VS_KILL_SETID;
 	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)
 	                                                   : -EINVAL;
 	if (r < 0)

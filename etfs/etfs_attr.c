@@ -84,6 +84,20 @@ strip_setid(int fd)
 	return off ? hc_chmod(fd, hs.hs_mode & PERM & ~off) : 0;
 }
 
+void
+view_strip_setid(struct enode *n)
+{
+	struct etfs_view *vw = &key_of(n)->k_view;
+	struct etfs_shard *sh = node_shard(n);
+
+	if (!node_is_root(n))
+		return;
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	if (vw->vw_valid & VS_MODE)
+		vw->vw_mode &= ~(vw->vw_mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+}
+
 /* The window's part of the space that the host file takes. */
 static uint64_t
 blocks_share(const struct etfs_range *w, const struct hc_stat *hs)
@@ -307,7 +321,8 @@ set_mode(int fd, uint32_t mode, bool *acting)
  * A request for nothing at all is a chown to nobody, which moves ctime, or was to take the
  * set-group-id bit off a file that its group may not execute, which FUSE has no word for.
  * The host does both when it is asked the same, but takes nothing off at the request of
- * who is not the owner; as in set_mode(), a writer is not refused.
+ * who is not the owner; as in set_mode(), a writer is not refused.  It may also be that a
+ * write comes next, which takes them off.
  */
 static int
 change_owner(int fd, struct vattr_set *vs, bool *acting)
@@ -321,10 +336,20 @@ change_owner(int fd, struct vattr_set *vs, bool *acting)
 		if (r == 0)
 			vs->vs_mode &= hs.hs_mode | ~setid;
 	} else if (r == -EPERM && vs->vs_valid == 0 && hc_stat(fd, &hs) == 0 &&
-		   (hs.hs_mode & setid) == S_ISGID) {
-		r = set_mode(fd, hs.hs_mode & ~setid, acting);
+		   (hs.hs_mode & setid)) {
+		r = (hs.hs_mode & setid) == S_ISGID && !(hs.hs_mode & S_IXGRP)
+		        ? set_mode(fd, hs.hs_mode & ~setid, acting)
+		        : 0;
 	}
 	return r;
+}
+
+/* The rest of a change whose caller may not keep set-id bits. */
+static int
+kill_setid(struct enode *n, int fd)
+{
+	view_strip_setid(n);
+	return S_ISREG(n->n_ifmt) ? strip_setid(fd) : 0;
 }
 
 int
@@ -336,10 +361,17 @@ etfs_setattr(
 	AUTO_OWN own = watch_own(n);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
+	bool kills = vs->vs_valid & VS_KILL_SETID;
 	int r = key_alive(n);
 
+	left.vs_valid &= ~(unsigned)VS_KILL_SETID;
 	if (r == 0)
 		r = node_pin(n, &pin);
+	/* Before anything is in it that its owner has not put there. */
+	if (r == 0 && kills && (left.vs_valid & VS_SIZE || left.vs_valid == 0))
+		r = kill_setid(n, pin.p_fd);
+	if (kills && left.vs_valid == 0)
+		return r;
 	if (r == 0 && (left.vs_valid & VS_SIZE))
 		r = set_size(n, pin.p_fd, f, left.vs_size, cr);
 	if (r == 0 && (left.vs_valid & VS_SIZE))
@@ -357,5 +389,8 @@ etfs_setattr(
 		r = set_times(pin.p_fd, &left);
 	if (r == 0 && (left.vs_valid & VS_MODE))
 		r = set_mode(pin.p_fd, left.vs_mode, &acting);
+	act_done(&acting);
+	if (r == 0 && kills && !(vs->vs_valid & VS_SIZE))
+		r = kill_setid(n, pin.p_fd);
 	return r;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "vfs/rumpfs_private.h"
+#include "vfs/rules.h"
 
 /* What tmpfs says a directory entry takes. */
 #define DIRENT_BYTES 20
@@ -539,8 +540,11 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	if (u->uio_len > INT64_MAX - u->uio_off)
 		return -EFBIG;
 	r = rdata_write(rumpfs_mount_of(vp), &rn->rn_data, u);
-	if (u->uio_done > 0)
+	if (u->uio_done > 0) {
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
+		if (u->uio_kill_setid)
+			rn->rn_mode &= ~rule_setid_of(rn->rn_mode);
+	}
 	return u->uio_done > 0 ? 0 : r;
 }
 

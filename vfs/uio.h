@@ -34,9 +34,11 @@ struct uio {
 	 * -errno. */
 	ssize_t (*uio_pull_mem)(struct uio *u, void *dst, size_t n);
 	ssize_t (*uio_pull_fd)(struct uio *u, int fd, uint64_t off, size_t n);
-	bool uio_append;  /* writing: at the end of the file, wherever that is by then */
-	size_t uio_taken; /* writing: how much of the source has been consumed */
-	void *uio_arg;    /* the asker's own */
+	bool uio_append; /* writing: at the end of the file, wherever that is by then */
+	bool
+	    uio_kill_setid; /* writing: set-id bits go, as its caller may not keep them */
+	size_t uio_taken;   /* writing: how much of the source has been consumed */
+	void *uio_arg;      /* the asker's own */
 };
 
 static inline void
