@@ -124,6 +124,7 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	struct fe *fe = fe_begin(req, FE_WRITE);
 	struct vnode *vp = fe_node(fe, ino);
 	struct file *f = fe_file(fe, fi);
+	struct cred cr;
 	struct uio u;
 	int r;
 
@@ -142,8 +143,13 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	/* The flags are those of the file at this write.  A page that comes back from a
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
-	u.uio_kill_setid = fe_wire_kills_setid();
+	if (fe_wire_kills_setid()) {
+		fe_cred(req, &cr);
+		u.uio_killer = &cr;
+	}
 	r = vop_write(vp, f, &u);
+	if (u.uio_killed)
+		fe_attrs_changed(fe, vp);
 	if (r < 0 && u.uio_done == 0) {
 		fe_error(req, r);
 		return;
@@ -182,11 +188,15 @@ kill_setid(fuse_req_t req, struct vnode *vp, struct file *f)
 	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
 	struct fe *fe = fuse_req_userdata(req);
 	struct cred cr;
+	int r;
 
 	fe_cred(req, &cr);
-	if (cr.cr_uid == 0 || !(fe->fe_agreed & FE_INIT_KILLPRIV_V2))
+	if (cr.cr_uid == 0 || !fe_has_setid(vp, f))
 		return 0;
-	return vop_setattr(vp, f, &vs, &cr);
+	r = vop_setattr(vp, f, &vs, &cr);
+	if (r == 0)
+		fe_attrs_changed(fe, vp);
+	return r;
 }
 
 void
@@ -296,18 +306,6 @@ argument_is_lost(unsigned cmd)
 	return cmd == BLKSSZGET || cmd == BLKPBSZGET || cmd == BLKDISCARD;
 }
 
-/* Setting flags moves the time of change, but the kernel goes on with the one it has. */
-static void
-flags_set(struct fe *fe, struct vnode *vp, unsigned cmd)
-{
-	struct vfs *v = fe->fe_vfs;
-
-	if ((cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSSETXATTR) || !v->vfs_notify)
-		return;
-	v->vfs_notify->attrs(v->vfs_notify_arg, vp);
-	v->vfs_notify->settle(v->vfs_notify_arg);
-}
-
 void
 fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_len,
@@ -333,8 +331,10 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	}
 	memset(out, 0, sizeof(out));
 	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len, &cr);
-	if (r == 0)
-		flags_set(fe, vp, cmd);
+	/* Setting flags moves the time of change, but the kernel goes on with the one it
+	 * has. */
+	if (r == 0 && (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR))
+		fe_attrs_changed(fe, vp);
 	if (r < 0)
 		fe_error(req, r);
 	else

@@ -48,15 +48,24 @@ how_open(
 	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
 }
 
-/* The kernel leaves all of O_TRUNC to the open.  File systems go by the user; here is what
- * they cannot know: root that may not keep set-id bits. */
-static void
-truncated(struct file *f, int flags, const struct cred *cr)
+/* Opens.  The kernel leaves all of O_TRUNC to that, and goes on with the mode that it knows.
+ * File systems go by the user; here is what they cannot know: root that may not keep set-id
+ * bits. */
+static int
+open_file(struct fe *fe, struct vnode *vp, int flags, const struct cred *cr,
+    struct file **ret_f)
 {
 	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+	bool kills = (flags & O_TRUNC) && (cr->cr_uid != 0 || fe_wire_kills_setid());
+	bool tell = kills && fe_has_setid(vp, NULL);
+	int r = vop_open(vp, flags, cr, ret_f);
 
-	if ((flags & O_TRUNC) && cr->cr_uid == 0 && fe_wire_kills_setid())
-		(void)vop_setattr(f->f_vp, f, &vs, cr);
+	if (r < 0 || !tell)
+		return r;
+	if (cr->cr_uid == 0)
+		(void)vop_setattr(vp, *ret_f, &vs, cr);
+	fe_attrs_changed(fe, vp);
+	return 0;
 }
 
 /* Replies to an open or (e not NULL) a create. */
@@ -80,9 +89,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
-	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
-	if (r == 0)
-		truncated(f, fi->flags, &cr);
+	r = vp ? open_file(fe, vp, fi->flags, &cr, &f) : -ESTALE;
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
 	if (r < 0) {

@@ -79,6 +79,18 @@ rule_setid_lost(uint32_t mode, uint32_t uid, uint32_t gid, const struct vattr_se
 	return lost;
 }
 
+uint32_t
+rule_setid_written(uint32_t mode, uint32_t uid, uint32_t gid, struct uio *u)
+{
+	const struct vattr_set kill = {.vs_valid = VS_KILL_SETID};
+	uint32_t lost = 0;
+
+	if (u->uio_killer && (mode & (S_ISUID | S_ISGID)))
+		lost = rule_setid_lost(mode, uid, gid, &kill, u->uio_killer);
+	u->uio_killed = lost != 0;
+	return lost;
+}
+
 /* The flags by their two names. */
 static const struct {
 	uint32_t fl, xf;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "vfs/uio.h"
 #include "vfs/vnode.h"
 
 /* Of a directory that a name is made in; of one that it is taken from, with what it names;
@@ -28,12 +29,15 @@ int rule_may_fallocate(uint32_t flags, int mode);
 
 /* May cr give a file of this group the set-group-id bit? */
 bool rule_may_setgid(uint32_t gid, const struct cred *cr);
-/* The set-id bits that writing takes off a file of this mode, for who may not keep them. */
+/* The set-id bits that writing takes off a file of this mode for who may not keep them,
+ * whoever that is. */
 static inline uint32_t
 rule_setid_of(uint32_t mode)
 {
 	return mode & (mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
 }
+/* Those that go with what has been written. */
+uint32_t rule_setid_written(uint32_t mode, uint32_t uid, uint32_t gid, struct uio *u);
 /*
  * The set-id bits that this change takes off a file of this mode (its type included), owner
  * and group.  The kernel says when they are to go (VS_KILL_SETID), but not where a file's

@@ -15,8 +15,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "vfs/rumpfs_private.h"
 #include "vfs/rules.h"
+#include "vfs/rumpfs_private.h"
 
 /* What tmpfs says a directory entry takes. */
 #define DIRENT_BYTES 20
@@ -542,8 +542,8 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	r = rdata_write(rumpfs_mount_of(vp), &rn->rn_data, u);
 	if (u->uio_done > 0) {
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
-		if (u->uio_kill_setid)
-			rn->rn_mode &= ~rule_setid_of(rn->rn_mode);
+		rn->rn_mode &=
+		    ~rule_setid_written(rn->rn_mode, rn->rn_uid, rn->rn_gid, u);
 	}
 	return u->uio_done > 0 ? 0 : r;
 }

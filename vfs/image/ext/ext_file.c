@@ -389,8 +389,8 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 			(void)ext2fs_inode_size_set(
 			    e->e_fs, ext_i(en), (ext2_off64_t)(u->uio_off + u->uio_done));
 		ext_touch(e, en, EXT_MTIME | EXT_CTIME);
-		if (u->uio_kill_setid)
-			en->en_i.i_mode &= (uint16_t)~rule_setid_of(en->en_i.i_mode);
+		en->en_i.i_mode &= (uint16_t)~rule_setid_written(
+		    en->en_i.i_mode, ext_uid(en), ext_gid(en), u);
 		r = ext_node_write(e, en);
 	}
 	pthread_rwlock_unlock(&en->en_lock);
