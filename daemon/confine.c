@@ -62,7 +62,8 @@ static const struct {
     {CAP_SETFCAP, "security.capability"},
     {CAP_SETGID, "acting as a caller: setfsgid, setgroups"},
     {CAP_SETUID, "acting as a caller: setfsuid"},
-    {CAP_SYS_ADMIN, "umount2, trusted.* attributes, BLKFLSBUF"},
+    {CAP_SYS_ADMIN,
+	"umount2, trusted.* attributes, BLKFLSBUF, handing files to the kernel"},
 #ifdef RF_SANITIZED
     {CAP_SYS_PTRACE, "LeakSanitizer attaches to its process"},
 #endif

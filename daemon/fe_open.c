@@ -14,17 +14,18 @@ static void
 caching(struct fuse_file_info *fi, const struct vnode *vp)
 {
 	const struct mount *mp = vp->v_mount;
+	bool forever = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
 
 	fi->direct_io = (atomic_load(&mp->mnt_flags) & MNT_NOCACHE) != 0;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
 	/* Windows do not grow, so writes to one need no order. */
 	fi->parallel_direct_writes = fi->direct_io;
 #endif
-	/* In memory nothing changes but through the kernel, and there is nothing to
-	 * flush. */
-	fi->noflush = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
-	/* Nor in an image; but an image's device is written behind the kernel. */
-	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
+	/* Who only reads has nothing to flush, nor has who writes to memory or an image. */
+	fi->noflush = forever || (fi->flags & O_ACCMODE) == O_RDONLY;
+	/* There nothing changes but through the kernel; but an image's device is written
+	 * behind it. */
+	fi->keep_cache = forever && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
 /* Closes what has been opened. */
@@ -48,6 +49,27 @@ how_open(
 	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
 }
 
+/* Opens.  The kernel leaves all of O_TRUNC to that, and goes on with the mode that it knows.
+ * File systems go by the user; here is what they cannot know: root that may not keep set-id
+ * bits. */
+static int
+open_file(struct fe *fe, struct vnode *vp, const struct fuse_file_info *fi,
+    const struct cred *cr, struct file **ret_f)
+{
+	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+	bool kills =
+	    (fi->flags & O_TRUNC) && (cr->cr_uid != 0 || fe_wire_kills_setid(fi, 0));
+	bool tell = kills && fe_has_setid(vp, NULL);
+	int r = vop_open(vp, fi->flags, cr, ret_f);
+
+	if (r < 0 || !tell)
+		return r;
+	if (cr->cr_uid == 0)
+		(void)vop_setattr(vp, *ret_f, &vs, cr);
+	fe_attrs_changed(fe, vp);
+	return 0;
+}
+
 /* Replies to an open or (e not NULL) a create. */
 static int
 reply_open(fuse_req_t req, const struct fuse_entry_param *e,
@@ -69,7 +91,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
-	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	r = vp ? open_file(fe, vp, fi, &cr, &f) : -ESTALE;
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
 	if (r < 0) {

@@ -60,7 +60,10 @@ struct wire_init_out {
 };
 
 /* Flags of linux/fuse.h. */
-#define INIT_EXT (UINT64_C(1) << 30)
+#define WRITE_KILL_SETID   (1u << 2)
+#define SETATTR_KILL_SETID (1u << 11)
+#define OPEN_KILL_SETID    (1u << 0)
+#define INIT_EXT           (UINT64_C(1) << 30)
 
 /* The greeting's number while this thread is at it, and what the kernel has offered. */
 static _Thread_local uint64_t hello_unique, hello_offered;
@@ -76,6 +79,25 @@ fe_wire_is_tmpfile(void)
 {
 	return renamed == FE_OP_TMPFILE;
 }
+
+#if FE_WIRE
+/* Whether it says that it takes set-id bits off, in a place that libfuse passes over. */
+static _Thread_local bool kills_setid;
+
+bool
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
+{
+	(void)fi;
+	(void)to_set;
+	return kills_setid;
+}
+#else
+bool
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
+{
+	return fi ? fi->kill_suidgid : (to_set & (int)SETATTR_KILL_SETID) != 0;
+}
+#endif
 
 bool
 fe_wire_is_statx(void)
@@ -212,6 +234,43 @@ rename_request(void *buf, size_t len)
 	renamed = in->opcode == FUSE_CREATE ? FE_OP_TMPFILE : FE_OP_STATX;
 }
 
+/* Notes what libfuse does not pass on. */
+static void
+note_flags(const void *buf, size_t len)
+{
+	const struct fuse_in_header *in = buf;
+	const void *arg = in + 1;
+	size_t rest = len < sizeof(*in) ? 0 : len - sizeof(*in);
+	uint32_t set = 0;
+
+	kills_setid = false;
+	if (rest == 0)
+		return;
+	switch (in->opcode) {
+	case FUSE_WRITE:
+		if (rest >= sizeof(struct fuse_write_in))
+			set = ((const struct fuse_write_in *)arg)->write_flags &
+			      WRITE_KILL_SETID;
+		break;
+	case FUSE_SETATTR:
+		if (rest >= sizeof(struct fuse_setattr_in))
+			set = ((const struct fuse_setattr_in *)arg)->valid &
+			      SETATTR_KILL_SETID;
+		break;
+	case FUSE_OPEN:
+		if (rest >= sizeof(struct fuse_open_in))
+			set = ((const uint32_t *)arg)[1] & OPEN_KILL_SETID;
+		break;
+	case FUSE_CREATE:
+		if (rest >= sizeof(struct fuse_create_in))
+			set = ((const uint32_t *)arg)[3] & OPEN_KILL_SETID;
+		break;
+	default:
+		break;
+	}
+	kills_setid = set != 0;
+}
+
 /*
  * A request may come of an answer to another: the kernel sees to it that a file is released
  * after what was read of it has been answered.  ThreadSanitizer learns of that from writev
@@ -238,6 +297,7 @@ fe_wire_take(struct fe *fe, void *buf, size_t len)
 {
 	ASKED(fe);
 	fe_stats_read(fe, buf, len);
+	note_flags(buf, len);
 	rename_request(buf, len);
 }
 
@@ -253,6 +313,7 @@ wire_read(int fd, void *buf, size_t len, void *userdata)
 	if (n > 0) {
 		fe_stats_read(userdata, buf, (size_t)n);
 		note_hello(buf, (size_t)n);
+		note_flags(buf, (size_t)n);
 		rename_request(buf, (size_t)n);
 	}
 	return n;

@@ -57,6 +57,11 @@ bool fe_wire_is_statx(void);
 /* It is this one, or what it is called (0). */
 void fe_wire_note(uint32_t opcode);
 
+/* Whether the request at hand in this thread (a write, a setattr, an open or a create) takes
+ * the set-id bits off the file: its caller may not keep them.  As libfuse has passed it: fi, or
+ * NULL and what a setattr sets. */
+bool fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set);
+
 /* Replies to a statx with the attributes of vp (f may be NULL). */
 void fe_statx(fuse_req_t req, struct vnode *vp, struct file *f);
 

@@ -151,6 +151,7 @@ struct etfs_key {
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
 	bool k_window;         /* k: a fixed range */
+	bool k_near, k_still;  /* k: of the host object: hf_near, mount_is_still() */
 	bool k_locked_write;   /* k: k_lock keeps readers out as well */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
@@ -394,7 +395,10 @@ int act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting);
 bool writes_as_stranger(const struct enode *n, const struct cred *cr);
 /* Takes those off the host file, which somebody is about to change in that way.  If that
  * fails the change is not to be made. */
-int strip_setid(int fd);
+/* cr: of whom more is known; or NULL.  Whether there were any (1, 0), or -errno. */
+int strip_setid(int fd, const struct cred *cr);
+/* The same for what is shown of n instead. */
+bool view_strip_setid(struct enode *n);
 /* 1 if the host file, which fd is of, or what is shown of it has set-id bits; 0 or -errno. */
 int etfs_has_setid(struct enode *n, int fd);
 static inline void
@@ -490,6 +494,9 @@ watch_own_p(struct enode **np)
 /* How long names in dvp, and attributes, are good for (struct mount). */
 uint64_t watch_name_ttl(struct vnode *dvp);
 uint64_t watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va);
+
+/* Whether the mount that fd is on leaves times of access alone. */
+bool mount_is_still(int fd);
 
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,

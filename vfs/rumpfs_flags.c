@@ -80,8 +80,8 @@ uint32_t
 rumpfs_setid_lost(
     const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr)
 {
-	return rule_setid_lost(
-	    vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode, rn->rn_gid, vs, cr);
+	return rule_setid_lost(vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode, rn->rn_uid,
+	    rn->rn_gid, vs, cr);
 }
 
 int

@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
 
 /* What tmpfs says a directory entry takes. */
@@ -539,8 +540,11 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	if (u->uio_len > INT64_MAX - u->uio_off)
 		return -EFBIG;
 	r = rdata_write(rumpfs_mount_of(vp), &rn->rn_data, u);
-	if (u->uio_done > 0)
+	if (u->uio_done > 0) {
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
+		rn->rn_mode &=
+		    ~rule_setid_written(rn->rn_mode, rn->rn_uid, rn->rn_gid, u);
+	}
 	return u->uio_done > 0 ? 0 : r;
 }
 
