@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "daemon/confine.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -26,6 +27,7 @@
 #include "daemon/options.h"
 #include "daemon/remount.h"
 #include "daemon/service.h"
+#include "daemon/transport.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -126,7 +128,7 @@ new_session(struct session *s)
 	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
 		log_msg(LOG_ERR, "out of memory");
 	else
-		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+		se = fuse_session_new(&args, &fe_wire_ops, sizeof(fe_wire_ops), &s->s_fe);
 	fuse_opt_free_args(&args);
 	free(opts);
 	return se;
@@ -136,7 +138,10 @@ new_session(struct session *s)
 static void
 ready(void *arg)
 {
-	readiness_start(arg);
+	struct session *s = arg;
+
+	transport_agreed(s);
+	readiness_start(s);
 }
 
 static unsigned
@@ -171,6 +176,7 @@ loop(struct session *s)
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
+	transport_end(s);
 	return r > 0 ? 0 : r;
 }
 
@@ -316,6 +322,8 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
+		transport_prepare(s);
+	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
@@ -327,9 +335,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_start(s->s_control);
 	if (r == 0)
+		transport_start(s);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		transport_end(s);
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		/* It has not been seen in the table; but a moment ago it was put there. */
@@ -388,12 +399,16 @@ mount_and_serve(struct session *s)
 	if (fuse_session_mount(s->s_se, s->s_given ? s->s_given : s->s_mountpoint) != 0)
 		mount_failure(
 		    s->s_mountpoint, s->s_opt->o_allow_other || s->s_conf->c_allow_other);
-	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
+	else if ((r = fe_wire_start(s->s_se, s->s_fe.fe_dev = fuse_session_fd(s->s_se))) <
+		 0)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	if (!s->s_held && !s->s_stuck)
+	if (!s->s_held && !s->s_stuck) {
+		fe_uring_free(s->s_uring);
+		s->s_uring = NULL;
 		fuse_session_destroy(s->s_se);
+	}
 	return code;
 }
 
@@ -458,6 +473,10 @@ run(struct session *s)
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;
+		/* Who may not hand out files (which is what administrators may) must not ask
+		 * for it either: it costs a level of stacked file systems. */
+		s->s_fe.fe_want_passthrough =
+		    !s->s_conf->c_no_passthrough && confine_can_unmount();
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);
