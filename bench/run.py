@@ -198,17 +198,22 @@ class Bench:
         return chosen, [s for s in names if any(w.wants(s) for w in chosen)]
 
     def up(self, s):
-        self.watchdog.watch(s, 60)
-        try:
-            s.up(self.c, s)
-            return True
-        except (sides.NotAvailable, OSError, IndexError, subprocess.SubprocessError) as e:
-            s.missing = str(e)
-            self.progress.tell("%s is not available: %s" % (s.name, s.missing), True)
+        """Mounts; once more if that fails, for a machine that was busy."""
+        for last in (False, True):
+            self.watchdog.watch(s, 60)
+            try:
+                s.up(self.c, s)
+                s.missing = None
+                return True
+            except (sides.NotAvailable, OSError, IndexError, subprocess.SubprocessError) as e:
+                s.missing = str(e)[-200:]
+            finally:
+                self.watchdog.done()
+            if not last:
+                self.c.abort(s)
             self.c.unmount(s)
-            return False
-        finally:
-            self.watchdog.done()
+        self.progress.tell("%s is not available: %s" % (s.name, s.missing), True)
+        return False
 
     def late(self):
         return time.monotonic() - self.progress.start > self.a.minutes * 60
