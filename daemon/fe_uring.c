@@ -237,7 +237,7 @@ take(struct server *sv, struct entry *e, int result, struct fe_bufs *fb)
 		if (result == -ENOTCONN || result == -ECONNABORTED ||
 		    result == -ECANCELED)
 			atomic_store(&ur->ur_gone, true);
-		else
+		else if (!e->e_commit_id)
 			atomic_compare_exchange_strong(&ur->ur_error, &none, result);
 	}
 }

@@ -30,6 +30,7 @@ enum what {
 	NO_NAME,   /* it means something else */
 	NO_EXPIRE, /* it may mean something else */
 	NO_INODE,  /* attributes and pages */
+	NO_LIST,   /* the same of a directory of the host */
 	NO_ATTRS,
 };
 
@@ -57,9 +58,15 @@ from_now(uint64_t ns)
 static struct notes *
 queue_of(struct notify *nt, enum what what)
 {
-	return &nt->nt_notes[what == NO_ATTRS    ? NQ_ATTRS
-			     : what == NO_EXPIRE ? NQ_EXPIRE
-						 : NQ_NAMES];
+	switch (what) {
+	case NO_ATTRS:
+		return &nt->nt_notes[NQ_ATTRS];
+	case NO_EXPIRE:
+	case NO_LIST:
+		return &nt->nt_notes[NQ_EXPIRE];
+	default:
+		return &nt->nt_notes[NQ_NAMES];
+	}
 }
 
 static bool
@@ -170,6 +177,12 @@ static void
 name_expired(void *arg, struct vnode *dvp, const struct name *n)
 {
 	note_new(arg, dvp, NO_EXPIRE, n);
+}
+
+static void
+listing_changed(void *arg, struct vnode *dvp)
+{
+	note_new(arg, dvp, NO_LIST, NULL);
 }
 
 static void
@@ -311,6 +324,7 @@ static const struct vfs_notify_ops notify_ops = {
     .entry = entry_changed,
     .inode = inode_changed,
     .expire = name_expired,
+    .listing = listing_changed,
     .attrs = attrs_changed,
     .settle = settle,
     .settle_names = settle_names,

@@ -18,11 +18,11 @@ wanted(const struct session *s)
 	                                   : s->s_conf->c_transport;
 }
 
-/* What has been asked for by name is told of. */
+/* What has been asked for by name is told of; what is only as it is everywhere is not. */
 static void
 not_by_rings(const struct session *s, const char *why)
 {
-	log_msg(wanted(s) == CTR_URING ? LOG_NOTICE : LOG_INFO,
+	log_msg(wanted(s) == CTR_URING ? LOG_NOTICE : LOG_DEBUG,
 	    "requests come by /dev/fuse, not by io_uring: %s", why);
 }
 

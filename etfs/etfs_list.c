@@ -67,18 +67,6 @@ settled(int fd)
 	return age < (at % COARSE_NS ? TICK_NS : CUT_NS) ? 0 : at;
 }
 
-static bool
-is_near(struct hostfs *fs, int fd)
-{
-	int near = atomic_load_explicit(&fs->hf_near, memory_order_relaxed);
-
-	if (near == 0) {
-		near = hc_is_near(fd) ? 1 : -1;
-		atomic_store_explicit(&fs->hf_near, near, memory_order_relaxed);
-	}
-	return near > 0;
-}
-
 /* The directory's, made if need be; NULL: out of memory. */
 static struct dirlist *
 need_list(struct etfs_shard *sh, struct enode *d)
@@ -113,10 +101,9 @@ listing_locked(struct dirlist *dl, uint64_t stamp, uint64_t now, uint64_t ttl)
 	}
 	if (dl->dl_reading == 0)
 		dl->dl_state = DL_NOTHING;
-	if (dl->dl_state == DL_NOTHING)
-		return LISTING_NEW;
-	dl->dl_state = DL_MIXED;
-	return LISTING_ASK;
+	else if (dl->dl_state != DL_NOTHING)
+		dl->dl_state = DL_MIXED;
+	return stamp && dl->dl_state == DL_NOTHING ? LISTING_NEW : LISTING_ASK;
 }
 
 enum dirkeep
@@ -133,7 +120,7 @@ etfs_listing(struct vnode *dvp, struct file *f)
 		return LISTING_KEPT; /* the dots */
 	ttl = watch_name_ttl(dvp);
 	if (key_of(d)->k_symlinks == ETFS_SYMLINKS_FOLLOW || ttl == 0 ||
-	    !is_near(d->n_fs, f->f_fd))
+	    !atomic_load_explicit(&d->n_fs->hf_near, memory_order_relaxed))
 		return LISTING_ASK;
 	dl = need_list(sh, d);
 	if (!dl)
@@ -148,11 +135,21 @@ etfs_listing(struct vnode *dvp, struct file *f)
 }
 
 void
+listing_drop(struct enode *d)
+{
+	struct vfs *v = d->n_vn.v_mount->mnt_vfs;
+
+	if (v->vfs_notify && v->vfs_notify->listing)
+		v->vfs_notify->listing(v->vfs_notify_arg, &d->n_vn);
+}
+
+void
 listing_read(struct enode *d, struct edir *ed)
 {
 	struct etfs_shard *sh = node_shard(d);
 	struct dirlist *dl;
 	uint64_t stamp, now;
+	bool mixed = false;
 
 	if (!ed->ed_kept)
 		return;
@@ -168,10 +165,14 @@ listing_read(struct enode *d, struct edir *ed)
 		dl->dl_state = DL_KNOWN;
 		dl->dl_stamp_ns = stamp;
 		dl->dl_began_ns = now;
-	} else if (!stamp || dl->dl_stamp_ns != stamp) {
+	} else if (dl->dl_state != DL_MIXED && (!stamp || dl->dl_stamp_ns != stamp)) {
 		dl->dl_state = DL_MIXED;
+		mixed = true;
 	}
 	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	/* Who has it open may read it again without opening it. */
+	if (mixed)
+		listing_drop(d);
 }
 
 void

@@ -76,9 +76,8 @@ struct hostfs {
 	uint32_t hf_index;         /* c: from 1 */
 	_Atomic uint64_t hf_nodes; /* a: see etfs_fs.c, as for the next two */
 	_Atomic bool hf_silent;    /* a: changes in it are not told */
-	_Atomic int
-	    hf_near; /* a: others do not change it: 1 so, -1 they do, 0 not asked */
-	_Atomic bool hf_tried;   /* a: a directory was there to try handles with */
+	_Atomic bool hf_near;      /* a: nobody changes it but through this kernel */
+	_Atomic bool hf_tried;     /* a: a directory was there to try handles with */
 	_Atomic int hf_mount_fd; /* a: for opening by handle; -1: that is not possible */
 	pthread_mutex_t hf_mtx;  /* rank LEAF, for the rest */
 	uint64_t *hf_big;        /* pairs (host inode, number): open addressing */
@@ -117,6 +116,7 @@ struct etfs {
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
 	uint32_t e_share_size, e_share_count;
 	pthread_mutex_t e_list_mtx; /* rank LEAF */
+	struct tried *e_tried;      /* e_list_mtx: etfs_check.c; or NULL */
 	struct etfs_key *e_list,
 	    **e_list_tail; /* e_list_mtx: the first registered first */
 	pthread_mutex_t e_lock_mtx;
@@ -526,6 +526,8 @@ int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
 enum dirkeep etfs_listing(struct vnode *dvp, struct file *f);
 /* A part of d's listing is about to be read through ed. */
 void listing_read(struct enode *d, struct edir *ed);
+/* Whoever has d open is not to read on from what is kept. */
+void listing_drop(struct enode *d);
 /* ed is closed. */
 void listing_close(struct enode *d, struct edir *ed);
 

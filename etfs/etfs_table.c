@@ -102,6 +102,7 @@ etfs_unref(struct etfs *e)
 	pthread_mutex_destroy(&e->e_fs_mtx);
 	pthread_mutex_destroy(&e->e_lock_mtx);
 	pthread_mutex_destroy(&e->e_list_mtx);
+	free(e->e_tried);
 	free(e);
 }
 
@@ -160,13 +161,11 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	struct node_place pl = {.np_key = k};
 	struct key_probe p;
 	int r = key_check(k, why, &p);
-	bool near;
 
 	if (r < 0)
 		return r;
 	key_settle(k, &p);
 	note_real(k, p.kp_fd);
-	near = hc_is_near(p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -179,7 +178,7 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
 		return r;
 	}
-	if (!near) {
+	if (!atomic_load(&(*ret)->n_fs->hf_near)) {
 		atomic_store(&k->k_mount.mnt_root_ino, (*ret)->n_shown_ino);
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_FAR);
 	}

@@ -118,6 +118,8 @@ struct vfs_notify_ops {
 	/* the name in dvp may mean something else: it is to be looked up when it is used
 	 * next, and what is mounted on it stays */
 	void (*expire)(void *arg, struct vnode *dvp, const struct name *n);
+	/* what is kept of the listing of dvp is no longer good; may be NULL */
+	void (*listing)(void *arg, struct vnode *dvp);
 	/* attributes of vp are to be asked for; pages stay unless those say otherwise */
 	void (*attrs)(void *arg, struct vnode *vp);
 	/* returns when all attributes that were told before have reached the kernel, or

@@ -379,7 +379,7 @@ check "after the unmount it is gone" test ! -e "$SOCK"
 # A host that does not answer: a directory of another daemon, which is stopped.
 printf '[etfs /hang]\nhost = back/r\n[etfs /dead]\nhost = back/r/sub\n' >>"$W/conf"
 sed -i 's/^slow =.*/&\nattr-timeout = 60s/' "$W/conf"
-rf_mount none "$B" -k "/r=$W/real"
+RF_TRANSPORT=device rf_mount none "$B" -k "/r=$W/real"
 rf_mount "$W/conf" "$M" || done_testing
 SOCK=$(sock "$M")
 same "two daemons, two sockets" "$(ls /run/rumpfuse | wc -l)" 2

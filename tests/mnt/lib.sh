@@ -10,7 +10,8 @@
 # Environment: RUMPFUSE, the daemon; TESTBIN, the directory of the built p-* programs;
 # RF_SLOW, a factor (sanitizer builds): limits of time are multiplied by it, and measured
 # times are printed and not judged; RF_TRANSPORT, auto, device or io-uring: how requests are
-# to come wherever the test does not say.
+# to come wherever the test does not say.  (A stopped daemon stands for a host that does not
+# answer, whose users can be killed: by io_uring they cannot, so a test says device for it.)
 #
 # A script runs three times.  First it becomes a child in namespaces of its own for mounts
 # and processes.  There, as process 1, it is the keeper: it makes the directories $W (on a
