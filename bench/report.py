@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 import subprocess
 import time
 
@@ -42,6 +43,13 @@ def package(name):
     return said(["dpkg-query", "-W", "-f", "${Version}", name]) or "not installed"
 
 
+def linked():
+    """The version of the libfuse that the daemon loads, from its file's name."""
+    p = subprocess.run(["ldd", os.environ["RUMPFUSE"]], capture_output=True, text=True)
+    paths = [w for line in p.stdout.splitlines() for w in line.split() if "/libfuse3" in w]
+    return os.path.realpath(paths[0]).rsplit(".so.", 1)[-1] if paths else None
+
+
 def machine():
     with open("/proc/cpuinfo") as f:
         models = [s.split(":", 1)[1].strip() for s in f if s.startswith("model name")]
@@ -54,12 +62,12 @@ def machine():
         "kernel": "%s %s" % (platform.system(), platform.release()),
         "processor": "%d × %s" % (len(models), models[0] if models else platform.machine()),
         "memory, MiB": memory,
+        "descriptors of a process": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
         "libfuse (system)": package("libfuse3-3"),
         "libfuse (new)": os.environ.get("BENCH_LIBFUSE_NEW_VERSION") or "not available",
         "rumpfuse": said(["git", "-C", os.environ["BENCH_TOP"], "describe", "--always",
                           "--dirty"]) or "?",
-        "rumpfuse is linked with libfuse":
-            "new" if "bench-new" in os.environ["RUMPFUSE"] else "system",
+        "rumpfuse is linked with libfuse": linked() or "?",
         "packages": {n: package(n) for n in names},
     } | ({} if system else {"libfuse's examples (system)": "not available"})
 

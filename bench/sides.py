@@ -233,7 +233,10 @@ def up_peer(c, s):
 
 def takes_uring(s, m):
     """Whether it serves by io_uring, which is settled by the first request."""
-    subprocess.run(["stat", m], timeout=10, stdout=subprocess.DEVNULL)
+    try:
+        subprocess.run(["stat", m], timeout=10, stdout=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise NotAvailable("its first request is not answered in 10 s")
     for _ in range(100):
         if s.uses_uring():
             return True

@@ -133,9 +133,12 @@ def tree_loop(name, where):
 
 def trees():
     def w(name, where, title, clients=(1,), quick=False):
-        return Work(name, "trees", title, "entries/s", tree_loop(name, where), clients,
+        return Work(name, "trees", title, "entries/s", tree_loop(name.replace("-small", ""), where), clients,
                     main_directories, prepare_tree, quick)
     return [
+        # Peers that hold a descriptor for each file they know are in this where they may not
+        # have enough of them for the large tree.
+        w("walk-small", "tree/b0", "tree walk of 2,500 files, warm", (1, 2)),
         w("walk", "tree", "tree walk, warm", (1, 2), True),
         w("walk-cold", "tree", "tree walk, cold"),
         w("readdir", "many", "readdir of a large directory, cached", (1, 2), True),
