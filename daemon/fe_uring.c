@@ -318,22 +318,29 @@ fe_uring_go(struct fe_uring *ur, bool agreed)
 	set_gate(ur, agreed ? GATE_OPEN : GATE_END);
 }
 
-static void
-kick(struct server *sv)
+/* Wakes those that wait in their rings; how many have not ended. */
+static unsigned
+kick(struct fe_uring *ur)
 {
-	const struct timespec pause = {.tv_nsec = KICK_MS * 1000000};
+	unsigned left = 0;
 
-	while (!atomic_load(&sv->sv_ended)) {
-		/* A signal that comes just before it waits wakes nobody. */
+	for (unsigned i = 0; i < ur->ur_started; i++) {
+		struct server *sv = &ur->ur_servers[i];
+
+		if (atomic_load(&sv->sv_ended))
+			continue;
+		left++;
 		if (atomic_load(&sv->sv_waits))
 			pthread_kill(sv->sv_thread, SIGUSR2);
-		nanosleep(&pause, NULL);
 	}
+	return left;
 }
 
 void
 fe_uring_stop(struct fe_uring *ur)
 {
+	const struct timespec pause = {.tv_nsec = KICK_MS * 1000000};
+
 	if (!ur)
 		return;
 	atomic_store(&ur->ur_stop, true);
@@ -342,10 +349,11 @@ fe_uring_stop(struct fe_uring *ur)
 		ur->ur_gate = GATE_END;
 	pthread_cond_broadcast(&ur->ur_cond);
 	pthread_mutex_unlock(&ur->ur_mtx);
-	for (unsigned i = 0; i < ur->ur_started; i++) {
-		kick(&ur->ur_servers[i]);
+	/* Again, for a signal that comes just before a thread waits wakes nobody. */
+	while (kick(ur) > 0)
+		nanosleep(&pause, NULL);
+	for (unsigned i = 0; i < ur->ur_started; i++)
 		pthread_join(ur->ur_servers[i].sv_thread, NULL);
-	}
 	ur->ur_started = 0;
 }
 
