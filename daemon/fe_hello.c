@@ -85,7 +85,7 @@ fe_hello_more(struct fe *fe, uint64_t offered)
 		bool on;
 	} more[] = {
 	    {FE_INIT_KILLPRIV_V2, false},
-	    {FE_INIT_PASSTHROUGH, false},
+	    {FE_INIT_PASSTHROUGH, fe->fe_want_passthrough},
 	    {FE_INIT_URING, false},
 	};
 	uint64_t agreed = 0;

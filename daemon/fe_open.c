@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "daemon/fe_pass.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
 
@@ -26,25 +27,59 @@ caching(struct fuse_file_info *fi, const struct vnode *vp)
 	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
+/* Closes what has been opened. */
+static void
+close_file(struct fe *fe, struct file *f)
+{
+	fe_pass_close(fe->fe_passes, fe->fe_dev, f);
+	vop_close(f);
+}
+
+/* How the kernel is to have f, a regular file: 0, or -errno. */
+static int
+how_open(
+    struct fe *fe, struct file *f, struct fuse_file_info *fi, struct fe_pass_how *how)
+{
+	*how = (struct fe_pass_how){0};
+	fi->fh = f->f_id;
+	caching(fi, f->f_vp);
+	if (!(fe->fe_agreed & FE_INIT_PASSTHROUGH))
+		return 0;
+	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+}
+
+/* Replies to an open or (e not NULL) a create. */
+static int
+reply_open(fuse_req_t req, const struct fuse_entry_param *e,
+    const struct fuse_file_info *fi, const struct fe_pass_how *how)
+{
+	if (how->ph_backing)
+		return fe_pass_reply(req, e, fi, how);
+	return e ? fuse_reply_create(req, e, fi) : fuse_reply_open(req, fi);
+}
+
 void
 fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_OPEN);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f;
+	struct fe_pass_how how;
+	struct file *f = NULL;
 	struct cred cr;
 	int r;
 
 	fe_cred(req, &cr);
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	if (r == 0)
+		r = how_open(fe, f, fi, &how);
 	if (r < 0) {
+		if (f)
+			vop_close(f);
 		fe_error(req, r);
 		return;
 	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
-	if (fuse_reply_open(req, fi) < 0)
-		vop_close(f); /* no release will come */
+	if (reply_open(req, NULL, fi, &how) < 0)
+		close_file(fe, f); /* no release will come */
 }
 
 void
@@ -57,6 +92,7 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct vmake mk = {
 	    .vm_type = VREG, .vm_mode = mode & 07777, .vm_umask = fe_umask(req)};
 	struct fuse_entry_param e;
+	struct fe_pass_how how;
 	struct file *f;
 	struct name n;
 	struct cred cr;
@@ -71,17 +107,17 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	r = fe_entry_fill(fe, &e, dvp, vp);
+	if (r == 0)
+		r = how_open(fe, f, fi, &how);
 	if (r < 0) {
 		vop_close(f);
 		vn_unref(vp);
 		fe_error(req, r);
 		return;
 	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
 	vn_lookup_given(vp);
-	if (fuse_reply_create(req, &e, fi) < 0) {
-		vop_close(f);
+	if (reply_open(req, &e, fi, &how) < 0) {
+		close_file(fe, f);
 		vn_forget(vp, 1);
 	}
 }
@@ -134,7 +170,7 @@ release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 	struct file *f = fe_file(fe, fi);
 
 	if (f)
-		vop_close(f);
+		close_file(fe, f);
 	fe_error(req, f ? 0 : -EBADF);
 }
 

@@ -434,7 +434,8 @@ mount_and_serve(struct session *s)
 	if (fuse_session_mount(s->s_se, s->s_given ? s->s_given : s->s_mountpoint) != 0)
 		mount_failure(
 		    s->s_mountpoint, s->s_opt->o_allow_other || s->s_conf->c_allow_other);
-	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
+	else if ((r = fe_wire_start(s->s_se, s->s_fe.fe_dev = fuse_session_fd(s->s_se))) <
+		 0)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
@@ -504,6 +505,10 @@ run(struct session *s)
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;
+		/* Who may not hand out files (which is what administrators may) must not ask
+		 * for it either: it costs a level of stacked file systems. */
+		s->s_fe.fe_want_passthrough =
+		    !s->s_conf->c_no_passthrough && confine_can_unmount();
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);

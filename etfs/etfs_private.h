@@ -389,6 +389,8 @@ bool writes_as_stranger(const struct enode *n, const struct cred *cr);
 /* Takes those off the host file, which somebody is about to change in that way.  If that
  * fails the change is not to be made. */
 int strip_setid(int fd);
+/* 1 if the host file, which fd is of, or what is shown of it has set-id bits; 0 or -errno. */
+int etfs_has_setid(struct enode *n, int fd);
 static inline void
 act_done(bool *acting)
 {

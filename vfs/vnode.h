@@ -134,6 +134,7 @@ struct file {
 	void *f_priv;       /* the file system's own */
 	struct dirscan *f_scan; /* vop.c: where a merged directory listing stands */
 	uint64_t f_id;          /* c: slot id in vfs_files */
+	uint8_t f_kernel;       /* the front end's: how the kernel has it open */
 };
 
 /*
