@@ -52,6 +52,7 @@ rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd)
 	if (!d->rd_store) {
 		/* What only grows, and what does not note when it is read, is asked of us. */
 		if (d->rd_fd >= 0 || (f->f_flags & O_ACCMODE) == O_RDONLY ||
+		    (f->f_flags & O_APPEND) ||
 		    (rn->rn_flags & (FS_APPEND_FL | FS_NOATIME_FL)) ||
 		    rmemfd_convert(rumpfs_mount_of(vp), d) < 0)
 			r = -EOPNOTSUPP;
@@ -72,7 +73,8 @@ rumpfs_read(struct vnode *vp, struct file *f, struct uio *u)
 	if (vp->v_type != VREG)
 		return -EINVAL;
 	rumpfs_touch_atime(rn);
-	return rdata_read(rumpfs_mount_of(vp), &rn->rn_data, u, f || !rn->rn_data.rd_store);
+	return rdata_read(
+	    rumpfs_mount_of(vp), &rn->rn_data, u, f || !rn->rn_data.rd_store);
 }
 
 int

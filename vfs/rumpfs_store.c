@@ -179,28 +179,37 @@ rpage_read(struct rumpfs_mount *rm, const void *page, uint64_t in, void *buf, si
 	return 0;
 }
 
+/* The next n bytes of the source, or what there is of them, to the page file. */
+static ssize_t
+take_to(int fd, struct uio *u, size_t n, off_t at)
+{
+	ssize_t r;
+
+	if (!u->uio_buf)
+		return u->uio_pull_fd(u, fd, (uint64_t)at, n);
+	do {
+		r = pwrite(fd, (const char *)u->uio_buf + u->uio_taken, n, at);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
 ssize_t
 rpage_take(struct rumpfs_mount *rm, void *page, uint64_t in, struct uio *u, size_t n)
 {
-	off_t at = place_of(page) + (off_t)in;
-	ssize_t r;
-	int fd;
+	size_t done = 0;
+	ssize_t r = 0;
 
 	if (!is_stored(page))
 		return uio_take_mem(u, (char *)page + in, n);
-	fd = rstore_of(rm)->rs_page_fd;
-	if (u->uio_buf) {
-		do {
-			r = pwrite(fd, (const char *)u->uio_buf + u->uio_taken, n, at);
-		} while (r < 0 && errno == EINTR);
-		if (r < 0)
-			r = -errno;
-	} else {
-		r = u->uio_pull_fd(u, fd, (uint64_t)at, n);
-	}
-	if (r > 0)
+	while (done < n) {
+		r = take_to(rstore_of(rm)->rs_page_fd, u, n - done,
+		    place_of(page) + (off_t)(in + done));
+		if (r <= 0)
+			break;
 		u->uio_taken += (size_t)r;
-	return r;
+		done += (size_t)r;
+	}
+	return done ? (ssize_t)done : r;
 }
 
 void
