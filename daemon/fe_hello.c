@@ -28,8 +28,9 @@ want(struct fuse_conn_info *conn, uint64_t cap, bool on)
 
 /*
  * The greeting.  libfuse turns some capabilities on by itself; all of them are decided
- * here.  Left to the kernel: clearing setuid bits on write, fcntl and flock locks, which it
- * keeps for this mount as for any local file system.  The umask is ours, because a default
+ * here.  Left to the kernel: fcntl and flock locks, which it
+ * keeps for this mount as for any local file system.  Set-id bits that writing takes off are
+ * ours (KILLPRIV_V2): else the kernel would ask before each write whether there are any.  The umask is ours, because a default
  * ACL comes before it; ACLs are enforced by the kernel, which reads them from us.
  * Taking requests in by splice is off: writes of 1 MiB are no faster with it, and small ones
  * pay for an allocation.
@@ -84,7 +85,7 @@ fe_hello_more(struct fe *fe, uint64_t offered)
 		uint64_t flag;
 		bool on;
 	} more[] = {
-	    {FE_INIT_KILLPRIV_V2, false},
+	    {FE_INIT_KILLPRIV_V2, true},
 	    {FE_INIT_PASSTHROUGH, fe->fe_want_passthrough},
 	    {FE_INIT_URING, false},
 	};

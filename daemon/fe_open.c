@@ -56,6 +56,26 @@ how_open(
 	return r;
 }
 
+/* Opens.  The kernel leaves all of O_TRUNC to that, and goes on with the mode that it knows.
+ * File systems go by the user; here is what they cannot know: root that may not keep set-id
+ * bits. */
+static int
+open_file(struct fe *fe, struct vnode *vp, int flags, const struct cred *cr,
+    struct file **ret_f)
+{
+	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+	bool kills = (flags & O_TRUNC) && (cr->cr_uid != 0 || fe_wire_kills_setid());
+	bool tell = kills && fe_has_setid(vp, NULL);
+	int r = vop_open(vp, flags, cr, ret_f);
+
+	if (r < 0 || !tell)
+		return r;
+	if (cr->cr_uid == 0)
+		(void)vop_setattr(vp, *ret_f, &vs, cr);
+	fe_attrs_changed(fe, vp);
+	return 0;
+}
+
 /* Replies to an open or (e not NULL) a create. */
 static int
 reply_open(fuse_req_t req, const struct fuse_entry_param *e,
@@ -77,7 +97,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
-	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	r = vp ? open_file(fe, vp, fi->flags, &cr, &f) : -ESTALE;
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
 	if (r < 0) {

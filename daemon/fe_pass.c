@@ -141,6 +141,7 @@ fe_passes_free(struct fe_passes *ps)
 void
 fe_pass_stats(const struct fe_passes *ps, struct fe_pass_stats *ret)
 {
+	ret->fps_on = !atomic_load(&ps->ps_off);
 	ret->fps_passed = atomic_load(&ps->ps_passed);
 	ret->fps_refused = atomic_load(&ps->ps_refused);
 }
@@ -244,6 +245,7 @@ drop_locked(struct shard *sh, struct pass *p)
 static void
 hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 {
+	struct mount_count *mc = &p->p_vp->v_mount->mnt_count;
 	int id = ps->ps_ops->open(dev, fd);
 
 	if (id > 0) {
@@ -251,6 +253,7 @@ hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 		return;
 	}
 	atomic_fetch_add_explicit(&ps->ps_refused, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&mc->mc_refused, 1, memory_order_relaxed);
 	/* Not for this file alone: we lack the right. */
 	if (id == -EPERM || id == -ENOTTY)
 		atomic_store(&ps->ps_off, true);
@@ -275,25 +278,38 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 		pthread_mutex_unlock(&sh->sh_mtx);
 		return -ENOMEM;
 	}
-	if (p->p_passed && r == -EINVAL) {
-		/* There is no way to have it open like this beside the others. */
-		pthread_mutex_unlock(&sh->sh_mtx);
-		return r;
-	}
-	if (r == 0 && !p->p_passed && !p->p_cached && !(f->f_flags & O_APPEND))
+	if (f->f_flags & (O_APPEND | O_DIRECT))
+		r = -EOPNOTSUPP;
+	if (r == 0 && !p->p_passed && !p->p_cached)
 		hand_out_locked(ps, dev, p, fd);
 	if (p->p_backing) {
 		p->p_passed++;
 		f->f_kernel = HOW_PASSED;
 		ret->ph_backing = p->p_backing;
-		ret->ph_direct = r < 0 || f->f_flags & O_APPEND;
+		ret->ph_direct = r < 0;
 		atomic_fetch_add_explicit(&ps->ps_passed, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    &vp->v_mount->mnt_count.mc_passed, 1, memory_order_relaxed);
 	} else {
 		p->p_cached++;
 		f->f_kernel = HOW_CACHED;
 	}
 	pthread_mutex_unlock(&sh->sh_mtx);
 	return 0;
+}
+
+bool
+fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp)
+{
+	struct shard *sh = shard_of(ps, vp);
+	const struct pass *p;
+	bool is;
+
+	pthread_mutex_lock(&sh->sh_mtx);
+	p = find_locked(sh, vp);
+	is = p && p->p_passed;
+	pthread_mutex_unlock(&sh->sh_mtx);
+	return is;
 }
 
 void

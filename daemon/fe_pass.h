@@ -9,8 +9,8 @@
  * longer than the kernel counts it on both sides.
  *
  * Who must join though the file would not be handed out now (a file system that refuses
- * it, or O_APPEND: the kernel keeps the flags that the host file was opened with, and
- * fcntl(2) would not change them) is given both: the host file, for mappings, and reading
+ * it, or O_APPEND and O_DIRECT: the kernel keeps the flags that the host file was opened
+ * with, and fcntl(2) would not change them) is given both: the host file, for mappings, and reading
  * and writing through us, uncached.
  *
  * What the kernel does to the host file it does with the rights of the thread that has
@@ -24,10 +24,11 @@
 
 struct fe_passes;
 
-/* What a mount has come to: opens that the kernel took, and that it, or the host file
- * system, refused. */
+/* What a mount has come to. */
 struct fe_pass_stats {
-	uint64_t fps_passed, fps_refused;
+	bool fps_on;          /* the kernel lets us hand files to it */
+	uint64_t fps_passed;  /* opens that are without us */
+	uint64_t fps_refused; /* files that were offered and not taken */
 };
 
 /* How an open is to be answered. */
@@ -53,6 +54,9 @@ void fe_pass_stats(const struct fe_passes *ps, struct fe_pass_stats *ret);
  * opened (nothing is noted). */
 int fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *ret);
 void fe_pass_close(struct fe_passes *ps, int dev, struct file *f);
+
+/* Is it being used by the kernel? */
+bool fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp);
 
 /* Replies to an open or (e not NULL) a create that the kernel is to have so.  As
  * fuse_reply_open(). */

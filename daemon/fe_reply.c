@@ -194,6 +194,26 @@ fe_error(fuse_req_t req, int r)
 	(void)fuse_reply_err(req, -r);
 }
 
+void
+fe_attrs_changed(struct fe *fe, struct vnode *vp)
+{
+	struct vfs *v = fe->fe_vfs;
+
+	if (!v->vfs_notify)
+		return;
+	v->vfs_notify->attrs(v->vfs_notify_arg, vp);
+	v->vfs_notify->settle(v->vfs_notify_arg);
+}
+
+bool
+fe_has_setid(struct vnode *vp, struct file *f)
+{
+	struct vattr va;
+
+	return vp->v_type == VREG && vop_getattr(vp, f, &va) == 0 &&
+	       (va.va_mode & (S_ISUID | S_ISGID));
+}
+
 /* Seconds, as libfuse wants them. */
 double
 fe_seconds(uint64_t ns)

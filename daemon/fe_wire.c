@@ -61,7 +61,10 @@ struct wire_init_out {
 };
 
 /* Flags of linux/fuse.h. */
-#define INIT_EXT (UINT64_C(1) << 30)
+#define WRITE_KILL_SETID   (1u << 2)
+#define SETATTR_KILL_SETID (1u << 11)
+#define OPEN_KILL_SETID    (1u << 0)
+#define INIT_EXT           (UINT64_C(1) << 30)
 /* Files that the kernel reads for us lie in no file system that is stacked on another, and
  * such a one may be stacked on us. */
 #define STACK_DEPTH 1u
@@ -78,6 +81,15 @@ bool
 fe_wire_is_tmpfile(void)
 {
 	return renamed == OP_TMPFILE;
+}
+
+/* Whether it says that it takes set-id bits off, in a place that libfuse passes over. */
+static _Thread_local bool kills_setid;
+
+bool
+fe_wire_kills_setid(void)
+{
+	return kills_setid;
 }
 
 bool
@@ -207,6 +219,43 @@ rename_request(void *buf, size_t len)
 	renamed = in->opcode == FUSE_CREATE ? OP_TMPFILE : OP_STATX;
 }
 
+/* Notes what libfuse does not pass on. */
+static void
+note_flags(const void *buf, size_t len)
+{
+	const struct fuse_in_header *in = buf;
+	const void *arg = in + 1;
+	size_t rest = len < sizeof(*in) ? 0 : len - sizeof(*in);
+	uint32_t set = 0;
+
+	kills_setid = false;
+	if (rest == 0)
+		return;
+	switch (in->opcode) {
+	case FUSE_WRITE:
+		if (rest >= sizeof(struct fuse_write_in))
+			set = ((const struct fuse_write_in *)arg)->write_flags &
+			      WRITE_KILL_SETID;
+		break;
+	case FUSE_SETATTR:
+		if (rest >= sizeof(struct fuse_setattr_in))
+			set = ((const struct fuse_setattr_in *)arg)->valid &
+			      SETATTR_KILL_SETID;
+		break;
+	case FUSE_OPEN:
+		if (rest >= sizeof(struct fuse_open_in))
+			set = ((const uint32_t *)arg)[1] & OPEN_KILL_SETID;
+		break;
+	case FUSE_CREATE:
+		if (rest >= sizeof(struct fuse_create_in))
+			set = ((const uint32_t *)arg)[3] & OPEN_KILL_SETID;
+		break;
+	default:
+		break;
+	}
+	kills_setid = set != 0;
+}
+
 /*
  * A request may come of an answer to another: the kernel sees to it that a file is released
  * after what was read of it has been answered.  ThreadSanitizer learns of that from writev
@@ -233,6 +282,7 @@ wire_read(int fd, void *buf, size_t len, void *userdata)
 	if (n > 0) {
 		fe_stats_read(userdata, buf, (size_t)n);
 		note_hello(buf, (size_t)n);
+		note_flags(buf, (size_t)n);
 		rename_request(buf, (size_t)n);
 	}
 	return n;

@@ -30,6 +30,10 @@ int fe_wire_start(struct fuse_session *se, int fd);
 bool fe_wire_is_tmpfile(void);
 bool fe_wire_is_statx(void);
 
+/* Whether the request at hand in this thread (a write, a setattr, an open or a create) takes
+ * the set-id bits off the file: its caller may not keep them. */
+bool fe_wire_kills_setid(void);
+
 /* Replies to a statx with the attributes of vp (f may be NULL). */
 void fe_statx(fuse_req_t req, struct vnode *vp, struct file *f);
 

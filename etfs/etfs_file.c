@@ -70,8 +70,8 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	if (r == 0)
 		r = node_pin(n, &pin);
 	if (r == 0 && stranger && (how & O_TRUNC))
-		r = strip_setid(pin.p_fd);
-	if (r == 0)
+		r = strip_setid(pin.p_fd, NULL);
+	if (r >= 0)
 		r = act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
@@ -150,14 +150,20 @@ data_fd(struct vnode *vp, const struct file *f)
 	return r < 0 ? r : f->f_fd;
 }
 
-/* The same for changing what is in it. */
+/* The same for changing what is in it; u, which may be NULL, says whose change it is. */
 static int
-write_fd(struct vnode *vp, const struct file *f)
+write_fd(struct vnode *vp, const struct file *f, struct uio *u)
 {
 	int fd = data_fd(vp, f), r = 0;
 
-	if (fd >= 0 && efile_of(f)->ef_stranger)
-		r = strip_setid(fd);
+	if (fd < 0)
+		return fd;
+	if (u && u->uio_killer) {
+		r = strip_setid(fd, u->uio_killer);
+		u->uio_killed = r > 0 || view_strip_setid(node_of(vp));
+	} else if (efile_of(f)->ef_stranger) {
+		r = strip_setid(fd, NULL);
+	}
 	return r < 0 ? r : fd;
 }
 
@@ -273,7 +279,7 @@ static int
 live_write(struct vnode *vp, struct file *f, struct uio *u)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = write_fd(vp, f);
+	int fd = write_fd(vp, f, u);
 
 	if (fd < 0)
 		return fd;
@@ -312,7 +318,7 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 		return r;
 	if (len == 0)
 		return u->uio_len ? -ENOSPC : 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, u);
 	r = fd < 0 ? fd : put(u, fd, w->r_begin + u->uio_off, len);
 	if (r == 0)
 		window_written(node_of(vp));
@@ -341,8 +347,6 @@ live_backing(struct vnode *vp, struct file *f, int *ret_fd)
 		return r;
 	if (r > 0 || !near || (key_of(n)->k_rdonly && !still) || !S_ISREG(n->n_ifmt))
 		return -EOPNOTSUPP;
-	if (f->f_flags & O_DIRECT && !hc_can_direct(fd))
-		return -EINVAL;
 	*ret_fd = fd;
 	return 0;
 }
@@ -368,7 +372,7 @@ static int
 live_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = write_fd(vp, f);
+	int fd = write_fd(vp, f, NULL);
 
 	return fd < 0 ? fd : hc_fallocate(fd, mode, off, len);
 }
@@ -413,7 +417,7 @@ window_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint6
 	len = range_clip(w, off, len);
 	if (len == 0)
 		return 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, NULL);
 	return fd < 0 ? fd
 	              : zero_host(fd, mode & FALLOC_FL_PUNCH_HOLE, w->r_begin + off, len);
 }
@@ -480,7 +484,7 @@ etfs_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_of
 	if (key_of(node_of(from->f_vp))->k_type == ETFS_CHR ||
 	    key_of(node_of(to->f_vp))->k_type == ETFS_CHR || (len == 0 && want > 0))
 		return -EOPNOTSUPP;
-	out = write_fd(to->f_vp, to);
+	out = write_fd(to->f_vp, to, NULL);
 	if (out < 0)
 		return out;
 	r = hc_copy_range(in, off, out, to_off, len);
@@ -541,7 +545,7 @@ discard(struct vnode *vp, struct file *f, const void *in, size_t in_len)
 		return -EINVAL;
 	if (arg[1] == 0)
 		return 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, NULL);
 	return fd < 0 ? fd : zero_host(fd, true, w->r_begin + arg[0], arg[1]);
 }
 

@@ -148,6 +148,7 @@ struct etfs_key {
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
 	bool k_window;         /* k: a fixed range */
+	bool k_near, k_still;  /* k: of the host object: hc_mount_ways() */
 	bool k_locked_write;   /* k: k_lock keeps readers out as well */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
@@ -388,7 +389,10 @@ int act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting);
 bool writes_as_stranger(const struct enode *n, const struct cred *cr);
 /* Takes those off the host file, which somebody is about to change in that way.  If that
  * fails the change is not to be made. */
-int strip_setid(int fd);
+/* cr: of whom more is known; or NULL.  Whether there were any (1, 0), or -errno. */
+int strip_setid(int fd, const struct cred *cr);
+/* The same for what is shown of n instead. */
+bool view_strip_setid(struct enode *n);
 /* 1 if the host file, which fd is of, or what is shown of it has set-id bits; 0 or -errno. */
 int etfs_has_setid(struct enode *n, int fd);
 static inline void

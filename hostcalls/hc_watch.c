@@ -80,19 +80,6 @@ hc_mount_ways(int fd, bool *ret_near, bool *ret_still)
 	return 0;
 }
 
-bool
-hc_can_direct(int fd)
-{
-	HC_ENTER_NOFAIL("can_direct");
-	int flags = fcntl(fd, F_GETFL);
-	bool can = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
-
-	/* Only asked: what is read through it need not be aligned. */
-	if (can)
-		(void)fcntl(fd, F_SETFL, flags);
-	return can;
-}
-
 int
 hc_watch_add(int watch_fd, int dirfd)
 {

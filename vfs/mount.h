@@ -51,6 +51,8 @@ enum {
 struct mount_count {
 	char mc_before[64];
 	_Atomic uint64_t mc_ops, mc_read, mc_written; /* a: requests; bytes */
+	/* a: opens of files that the kernel uses without us, and that it did not take */
+	_Atomic uint64_t mc_passed, mc_refused;
 	char mc_after[64];
 };
 

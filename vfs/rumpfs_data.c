@@ -85,6 +85,14 @@ rdata_attr(const struct rdata *d, struct rattr *ret)
 	return 0;
 }
 
+void
+rdata_opened(struct rdata *d, int flags)
+{
+	atomic_fetch_add(&d->rd_opens, 1);
+	if ((flags & O_ACCMODE) != O_RDONLY)
+		atomic_fetch_add(&d->rd_writers, 1);
+}
+
 /* From the memfd or the store file.  Lent, it stays open as long as the open file does. */
 static int
 read_fd(const struct rdata *d, struct uio *u, size_t want, bool lend)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 
+#include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
 
 int
@@ -20,7 +21,7 @@ rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 	if (r == 0 && vp->v_type == VREG && (flags & O_TRUNC))
 		r = vop_setattr(vp, f, &empty, cr);
 	if (r == 0 && vp->v_type == VREG)
-		atomic_fetch_add(&rumpfs_node_of(vp)->rn_data.rd_opens, 1);
+		rdata_opened(&rumpfs_node_of(vp)->rn_data, flags);
 	return r;
 }
 
@@ -30,6 +31,8 @@ rumpfs_close(struct file *f)
 	struct vnode *vp = f->f_vp;
 	struct rdata *d = &rumpfs_node_of(vp)->rn_data;
 
+	if (vp->v_type == VREG && (f->f_flags & O_ACCMODE) != O_RDONLY)
+		atomic_fetch_sub(&d->rd_writers, 1);
 	if (vp->v_type == VREG && atomic_fetch_sub(&d->rd_opens, 1) == 1 &&
 	    rstore_of(rumpfs_mount_of(vp)))
 		rstore_closed(vp);
@@ -99,8 +102,11 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	if (u->uio_len > INT64_MAX - u->uio_off)
 		return -EFBIG;
 	r = rdata_write(rumpfs_mount_of(vp), &rn->rn_data, u);
-	if (u->uio_done > 0)
+	if (u->uio_done > 0) {
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
+		rn->rn_mode &=
+		    ~rule_setid_written(rn->rn_mode, rn->rn_uid, rn->rn_gid, u);
+	}
 	return u->uio_done > 0 ? 0 : r;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
 
 /* What tmpfs says a directory entry takes. */
@@ -281,12 +282,11 @@ rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
 	int r =
 	    rumpfs_may_add(dir); /* a directory that was removed will do, as on tmpfs */
 
-	(void)f;
 	if (r == 0)
 		r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
 	if (r < 0)
 		return r;
-	atomic_fetch_add(&rn->rn_data.rd_opens, 1);
+	rdata_opened(&rn->rn_data, f->f_flags);
 	rn->rn_nlink = 0;
 	rn->rn_linkable = !(flags & O_EXCL);
 	*ret_vp = &rn->rn_vn;

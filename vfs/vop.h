@@ -160,7 +160,7 @@ struct vops {
 	/* An fd, lent while f is open, of a regular file whose bytes are this file's at every
 	 * offset, from the first to the last, so that the kernel may read, write and map it
 	 * without us (FUSE passthrough).  EOPNOTSUPP: there is none, or what this file system
-	 * keeps an account of would not hold.  EINVAL: not with O_DIRECT, which f has. */
+	 * keeps an account of would not hold. */
 	int (*backing)(struct vnode *vp, struct file *f, int *ret_fd);
 	int (*fsync)(struct vnode *vp, struct file *f, bool datasync);
 	int (*fallocate)(

@@ -190,9 +190,9 @@ answer "a loop" '.result.notes[0]' '"not there: too many symbolic links"'
 rm "$M/ln" "$M/loop" "$M/tmp/"{rel,abs,out,above,hidden}
 says "explain: a range" '[.result|.begin,.size,.access,.section,.names_cached_ms]' \
     '[1048576,1048576,"ro","[etfs /disk]",null]' '{"op":"explain","path":"/disk"}'
-says "explain: times" \
+says "explain: times, passthrough" \
     '[.result|.names_cached_ms,.attributes_cached_ms,.contents_cached,.passthrough]' \
-    '[1000,1000,"until changed",false]' '{"op":"explain","path":"/d/x"}'
+    '[1000,1000,"until changed",true]' '{"op":"explain","path":"/d/x"}'
 
 # Changes.
 says "add" '[.ok,.log[0].priority]' '[true,5]' "{\"op\":\"add\",\"key\":\"/new=$H/f,access=ro\"}"
