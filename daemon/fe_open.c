@@ -41,12 +41,20 @@ static int
 how_open(
     struct fe *fe, struct file *f, struct fuse_file_info *fi, struct fe_pass_how *how)
 {
+	int r;
+
 	*how = (struct fe_pass_how){0};
 	fi->fh = f->f_id;
 	caching(fi, f->f_vp);
 	if (!(fe->fe_agreed & FE_INIT_PASSTHROUGH))
 		return 0;
-	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+	r = fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+	/* Its own pages of what it has changed without them are old. */
+	if (r == 0 && !how->ph_backing && atomic_load(&f->f_vp->v_flags) & VF_LENT) {
+		atomic_fetch_and(&f->f_vp->v_flags, (uint16_t)~VF_LENT);
+		fi->keep_cache = 0;
+	}
+	return r;
 }
 
 /* Opens.  The kernel leaves all of O_TRUNC to that, and goes on with the mode that it knows.

@@ -103,7 +103,9 @@ enum {
 	    1 << 2, /* a directory made only because something is attached below it */
 	VF_PENDING = 1 << 1, /* a name that is missing here may appear by itself (missing
 	                        = hide): absence must not be cached without limit */
-	VF_DEVICE = 1 << 3,  /* an image file system is mounted from it: it is in use */
+	/* it has been lent to the kernel (vop_backing), whose pages of it may be old since */
+	VF_LENT = 1 << 4,
+	VF_DEVICE = 1 << 3, /* an image file system is mounted from it: it is in use */
 };
 
 struct vnode {
