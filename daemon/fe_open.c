@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
 
@@ -36,6 +37,10 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
+	if (fe->fe_no_open) {
+		fe_unknown(req);
+		return;
+	}
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
 	if (r < 0) {
 		fe_error(req, r);
@@ -79,9 +84,16 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	fi->fh = f->f_id;
 	caching(fi, vp);
+	/* Without opens nothing is released either. */
+	if (fe->fe_no_open) {
+		fi->fh = 0;
+		vop_close(f);
+		f = NULL;
+	}
 	vn_lookup_given(vp);
 	if (fuse_reply_create(req, &e, fi) < 0) {
-		vop_close(f);
+		if (f)
+			vop_close(f);
 		vn_forget(vp, 1);
 	}
 }
@@ -104,6 +116,10 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
+	if (fe->fe_no_opendir) {
+		fe_unknown(req);
+		return;
+	}
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
 	if (r < 0) {
 		fe_error(req, r);
@@ -124,7 +140,11 @@ fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct file *f = fe_file(fe, fi);
 
 	(void)ino;
-	fe_error(req, f ? vop_flush(f) : -EBADF);
+	/* Without a handle there is nothing to flush, and none will be asked for again. */
+	if (!f && fe->fe_no_open && fi->fh == 0)
+		fe_unknown(req);
+	else
+		fe_error(req, f ? vop_flush(f) : -EBADF);
 }
 
 static void
@@ -135,7 +155,7 @@ release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 
 	if (f)
 		vop_close(f);
-	fe_error(req, f ? 0 : -EBADF);
+	fe_error(req, f || (fe->fe_no_open && fi->fh == 0) ? 0 : -EBADF);
 }
 
 void

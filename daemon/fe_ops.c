@@ -4,10 +4,12 @@
  * Each function has the same form: find the vnodes, make the names, call the vop, reply.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/xattr.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
 #include "vfs/acl.h"
@@ -154,23 +156,27 @@ fe_setattr(
 {
 	struct fe *fe = fe_begin(req, FE_SETATTR);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
+	struct fe_use fu = {0};
 	struct vattr_set vs;
 	struct cred cr;
-	int r;
+	int r = vp ? 0 : -ESTALE;
 
-	if (!vp) {
-		fe_error(req, -ESTALE);
-		return;
-	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
-	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)
-	                                                   : -EINVAL;
+	if (r == 0 && !(is_time(&st->st_atim) && is_time(&st->st_mtim)))
+		r = -EINVAL;
+	/* What is open for writing can be cut, whatever its mode says by now. */
+	if (r == 0 && fi && (vs.vs_valid & VS_SIZE))
+		r = fe_use(fe, req, fi, vp, O_WRONLY, &fu);
+	else
+		fu.fu_f = fe_file(fe, fi);
+	if (r == 0)
+		r = vop_setattr(vp, fu.fu_f, &vs, &cr);
 	if (r < 0)
 		fe_error(req, r);
 	else
-		fe_attr(req, vp, f);
+		fe_attr(req, vp, fu.fu_f);
+	fe_unuse(&fu);
 }
 
 static void

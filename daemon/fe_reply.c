@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_stats.h"
 
 /* Long enough for everybody, short enough for the kernel's arithmetic: 31 years. */
@@ -186,6 +187,12 @@ fe_error(fuse_req_t req, int r)
 	(void)fuse_reply_err(req, -r);
 }
 
+void
+fe_unknown(fuse_req_t req)
+{
+	(void)fuse_reply_err(req, ENOSYS);
+}
+
 /* Seconds, as libfuse wants them. */
 double
 fe_seconds(uint64_t ns)
@@ -224,7 +231,7 @@ fe_entry_fill(
 	e->ino = vfs_node_id(fe->fe_vfs, vp);
 	e->generation = fe->fe_generation;
 	fe_stat(&e->attr, &va);
-	e->attr_timeout = fe_seconds(mount_attr_ttl(dvp, vp, &va));
+	e->attr_timeout = fe_seconds(fe_attr_ttl(fe, dvp, vp, &va));
 	/* The name is the directory's: a key in an in-memory directory changes only by
 	 * attaching and detaching, which tell the kernel. */
 	e->entry_timeout = fe_seconds(mount_name_ttl(dvp));
@@ -274,5 +281,6 @@ fe_attr(fuse_req_t req, struct vnode *vp, struct file *f)
 		return;
 	}
 	fe_stat(&st, &va);
-	(void)fuse_reply_attr(req, &st, fe_seconds(mount_attr_ttl(NULL, vp, &va)));
+	(void)fuse_reply_attr(
+	    req, &st, fe_seconds(fe_attr_ttl(fuse_req_userdata(req), NULL, vp, &va)));
 }

@@ -31,6 +31,7 @@ enum what {
 	NO_EXPIRE, /* it may mean something else */
 	NO_INODE,  /* attributes and pages */
 	NO_ATTRS,
+	NO_PAGES, /* NO_INODE, for who waits for NO_ATTRS */
 };
 
 struct note {
@@ -57,7 +58,7 @@ from_now(uint64_t ns)
 static struct notes *
 queue_of(struct notify *nt, enum what what)
 {
-	return &nt->nt_notes[what == NO_ATTRS    ? NQ_ATTRS
+	return &nt->nt_notes[what >= NO_ATTRS    ? NQ_ATTRS
 			     : what == NO_EXPIRE ? NQ_EXPIRE
 						 : NQ_NAMES];
 }
@@ -178,6 +179,12 @@ static void
 attrs_changed(void *arg, struct vnode *vp)
 {
 	note_new(arg, vp, NO_ATTRS, NULL);
+}
+
+static void
+pages_changed(void *arg, struct vnode *vp)
+{
+	note_new(arg, vp, NO_PAGES, NULL);
 }
 
 static void
@@ -310,6 +317,7 @@ static const struct vfs_notify_ops notify_ops = {
     .inode = inode_changed,
     .expire = name_expired,
     .attrs = attrs_changed,
+    .pages = pages_changed,
     .settle = settle,
     .settle_names = settle_names,
 };

@@ -132,6 +132,27 @@ new_session(struct session *s)
 	return se;
 }
 
+/* What is asked of the kernel.  Without opens nobody knows what is open; where only memory is
+ * shown nobody needs to. */
+static void
+want(struct session *s)
+{
+	const struct conf *c = s->s_conf;
+	bool memory = c->c_netfs == 0 && c->c_nmounts == 0;
+
+	s->s_fe.fe_want_no_open =
+	    c->c_no_open == WHEN_YES || (c->c_no_open == WHEN_AUTO && memory);
+	s->s_fe.fe_want_writeback = c->c_writeback == WHEN_YES;
+}
+
+static void
+unopened(void *arg)
+{
+	const struct session *s = arg;
+
+	etfs_unopened(s->s_space.sp_etfs);
+}
+
 /* The kernel has said hello (called by a worker). */
 static void
 ready(void *arg)
@@ -455,6 +476,8 @@ run(struct session *s)
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
+		want(s);
+		s->s_fe.fe_unopened = unopened;
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;

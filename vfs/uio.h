@@ -34,7 +34,10 @@ struct uio {
 	 * -errno. */
 	ssize_t (*uio_pull_mem)(struct uio *u, void *dst, size_t n);
 	ssize_t (*uio_pull_fd)(struct uio *u, int fd, uint64_t off, size_t n);
-	bool uio_append;  /* writing: at the end of the file, wherever that is by then */
+	bool uio_append; /* writing: at the end of the file, wherever that is by then */
+	/* writing: the kernel has kept it for a while, and decided when it took it; where it
+	 * was appended, it has its place by now */
+	bool uio_kept;
 	size_t uio_taken; /* writing: how much of the source has been consumed */
 	void *uio_arg;    /* the asker's own */
 };

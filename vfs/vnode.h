@@ -131,7 +131,8 @@ struct file {
 	int f_fd;           /* c: etfs: the host file; -1 elsewhere */
 	void *f_priv;       /* the file system's own */
 	struct dirscan *f_scan; /* vop.c: where a merged directory listing stands */
-	uint64_t f_id;          /* c: slot id in vfs_files */
+	uint64_t f_id;          /* c: slot id in vfs_files; 0: f_once */
+	bool f_once;            /* c: stands for one that is not here (vop_open_once) */
 };
 
 /*
