@@ -55,6 +55,8 @@ struct space {
 	struct nodes sp_nodes;
 	struct images sp_images;
 	struct added sp_added; /* the manager's */
+	/* c once mounted: the kernel writes later (writeback = yes): no key can be there */
+	bool sp_writeback;
 };
 
 /* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none) at

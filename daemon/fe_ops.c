@@ -141,6 +141,9 @@ setattr_from(struct vattr_set *vs, const struct stat *st, int set)
 	vs->vs_size = (uint64_t)st->st_size;
 	vs->vs_atime = st->st_atim;
 	vs->vs_mtime = st->st_mtim;
+	/* Only where the kernel writes later. */
+	vs->vs_has_ctime = set & FUSE_SET_ATTR_CTIME;
+	vs->vs_ctime = st->st_ctim;
 }
 
 /* What is not set is zero.  UTIME_NOW and the like mean nothing here. */
@@ -163,7 +166,8 @@ fe_setattr(
 
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
-	if (r == 0 && !(is_time(&st->st_atim) && is_time(&st->st_mtim)))
+	if (r == 0 &&
+	    !(is_time(&st->st_atim) && is_time(&st->st_mtim) && is_time(&st->st_ctim)))
 		r = -EINVAL;
 	/* What is open for writing can be cut, whatever its mode says by now. */
 	if (r == 0 && fi && (vs.vs_valid & VS_SIZE))

@@ -131,6 +131,10 @@ key_comes(struct foresee *fs, const struct plan_step *ps)
 	struct etfs_info info;
 	struct name n;
 
+	if (ps->ps_kind == PK_KEY && fs->fs_space->sp_writeback)
+		object(fs, &ps->ps_new,
+		    "this mount is one with writeback = yes: the kernel would not see what "
+		    "is on the host, and cannot be told otherwise before the next mount");
 	if (way_goes(fs, ps->ps_path))
 		return;
 	if (ps->ps_kind == PK_KEY &&

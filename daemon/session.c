@@ -143,6 +143,7 @@ want(struct session *s)
 	s->s_fe.fe_want_no_open =
 	    c->c_no_open == WHEN_YES || (c->c_no_open == WHEN_AUTO && memory);
 	s->s_fe.fe_want_writeback = c->c_writeback == WHEN_YES;
+	s->s_space.sp_writeback = s->s_fe.fe_want_writeback;
 }
 
 static void

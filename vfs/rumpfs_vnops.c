@@ -128,7 +128,7 @@ rumpfs_setattr(
 	if (vs->vs_valid & VS_MTIME)
 		rn->rn_mtime_ns =
 		    vs->vs_valid & VS_MTIME_NOW ? now : ns_of(&vs->vs_mtime);
-	rn->rn_ctime_ns = now;
+	rn->rn_ctime_ns = vs->vs_has_ctime ? ns_of(&vs->vs_ctime) : now;
 	return 0;
 }
 

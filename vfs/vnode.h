@@ -84,6 +84,10 @@ struct vattr_set {
 	uint32_t vs_uid, vs_gid;
 	uint64_t vs_size;
 	struct timespec vs_atime, vs_mtime;
+	/* Who keeps the time of change himself says it; else it is now.  What cannot have
+	 * another keeps its own. */
+	bool vs_has_ctime;
+	struct timespec vs_ctime;
 };
 
 /* Who asks.  Permission is the kernel's business (default_permissions); this says to whom
