@@ -12,6 +12,7 @@
 #ifndef RF_DAEMON_APPLY_H
 #define RF_DAEMON_APPLY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -57,6 +58,7 @@ struct space {
 	struct added sp_added; /* the manager's */
 	/* c once mounted: the kernel writes later (writeback = yes): no key can be there */
 	bool sp_writeback;
+	atomic_bool sp_unopened; /* a: the kernel does not say what is open */
 };
 
 /* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none) at

@@ -18,6 +18,7 @@
 #include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 
 #define SPLICE_MIN (128u << 10)
@@ -48,7 +49,9 @@ reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u, struct vnode
 	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
 	ssize_t n;
 
-	if (u->uio_fd >= 0 && u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX) {
+	/* A ring's buffer is the kernel's own next stop. */
+	if (u->uio_fd >= 0 && u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX &&
+	    !fe_uring_serves()) {
 		src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
 		src.buf[0].fd = u->uio_fd;
 		src.buf[0].pos = (off_t)u->uio_fdoff;

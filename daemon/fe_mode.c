@@ -15,6 +15,9 @@ fe_mode_agree(struct fe *fe, const struct fuse_conn_info *conn)
 	fe->fe_no_opendir = fe->fe_no_open && conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 	fe->fe_writeback =
 	    fe->fe_want_writeback && conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	/* It ends with a release, and goes round what the kernel keeps. */
+	if (fe->fe_no_open || fe->fe_writeback)
+		fe->fe_want_passthrough = false;
 	if (fe->fe_no_open && fe->fe_unopened)
 		fe->fe_unopened(fe->fe_ready_arg);
 }

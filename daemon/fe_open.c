@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "daemon/fe_mode.h"
+#include "daemon/fe_pass.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
 
@@ -27,12 +28,44 @@ caching(struct fuse_file_info *fi, const struct vnode *vp)
 	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
+/* Closes what has been opened. */
+static void
+close_file(struct fe *fe, struct file *f)
+{
+	fe_pass_close(fe->fe_passes, fe->fe_dev, f);
+	vop_close(f);
+}
+
+/* How the kernel is to have f, a regular file: 0, or -errno. */
+static int
+how_open(
+    struct fe *fe, struct file *f, struct fuse_file_info *fi, struct fe_pass_how *how)
+{
+	*how = (struct fe_pass_how){0};
+	fi->fh = f->f_id;
+	caching(fi, f->f_vp);
+	if (!(fe->fe_agreed & FE_INIT_PASSTHROUGH))
+		return 0;
+	return fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+}
+
+/* Replies to an open or (e not NULL) a create. */
+static int
+reply_open(fuse_req_t req, const struct fuse_entry_param *e,
+    const struct fuse_file_info *fi, const struct fe_pass_how *how)
+{
+	if (how->ph_backing)
+		return fe_pass_reply(req, e, fi, how);
+	return e ? fuse_reply_create(req, e, fi) : fuse_reply_open(req, fi);
+}
+
 void
 fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_OPEN);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f;
+	struct fe_pass_how how;
+	struct file *f = NULL;
 	struct cred cr;
 	int r;
 
@@ -42,14 +75,16 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
+	if (r == 0)
+		r = how_open(fe, f, fi, &how);
 	if (r < 0) {
+		if (f)
+			vop_close(f);
 		fe_error(req, r);
 		return;
 	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
-	if (fuse_reply_open(req, fi) < 0)
-		vop_close(f); /* no release will come */
+	if (reply_open(req, NULL, fi, &how) < 0)
+		close_file(fe, f); /* no release will come */
 }
 
 void
@@ -62,6 +97,7 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct vmake mk = {
 	    .vm_type = VREG, .vm_mode = mode & 07777, .vm_umask = fe_umask(req)};
 	struct fuse_entry_param e;
+	struct fe_pass_how how;
 	struct file *f;
 	struct name n;
 	struct cred cr;
@@ -76,34 +112,26 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	r = fe_entry_fill(fe, &e, dvp, vp);
+	if (r == 0)
+		r = how_open(fe, f, fi, &how);
 	if (r < 0) {
 		vop_close(f);
 		vn_unref(vp);
 		fe_error(req, r);
 		return;
 	}
-	fi->fh = f->f_id;
-	caching(fi, vp);
 	/* Without opens nothing is released either. */
 	if (fe->fe_no_open) {
 		fi->fh = 0;
-		vop_close(f);
+		close_file(fe, f);
 		f = NULL;
 	}
 	vn_lookup_given(vp);
-	if (fuse_reply_create(req, &e, fi) < 0) {
+	if (reply_open(req, &e, fi, &how) < 0) {
 		if (f)
-			vop_close(f);
+			close_file(fe, f);
 		vn_forget(vp, 1);
 	}
-}
-
-/* An image that is only read. */
-static bool
-is_fixed(const struct mount *mp)
-{
-	return mp->mnt_ttl_ns == MNT_TTL_FOREVER &&
-	       atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_RDONLY;
 }
 
 void
@@ -111,6 +139,7 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_OPENDIR);
 	struct vnode *vp = fe_node(fe, ino);
+	enum dirkeep how;
 	struct file *f;
 	struct cred cr;
 	int r;
@@ -126,9 +155,10 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
-	/* What never changes is listed from the kernel's own pages the second time.  What is
-	 * attached in it comes and goes with a note, which makes the kernel ask again. */
-	fi->cache_readdir = fi->keep_cache = is_fixed(vp->v_mount);
+	/* What has not changed is listed from the kernel's own pages the second time. */
+	how = vop_listing(f);
+	fi->cache_readdir = how != LISTING_ASK;
+	fi->keep_cache = how == LISTING_KEPT;
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f);
 }
@@ -154,7 +184,7 @@ release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 	struct file *f = fe_file(fe, fi);
 
 	if (f)
-		vop_close(f);
+		close_file(fe, f);
 	fe_error(req, f || (fe->fe_no_open && fi->fh == 0) ? 0 : -EBADF);
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/fe_mode.h"
+#include "daemon/fe_pass.h"
 #include "daemon/fe_stats.h"
 
 /* Long enough for everybody, short enough for the kernel's arithmetic: 31 years. */
@@ -74,13 +75,19 @@ fe_init(struct fe *fe, struct vfs *v)
 	/* A file handle that was made of an id of another mount must not fit this one. */
 	if (getrandom(&fe->fe_generation, sizeof(uint32_t), 0) < 0)
 		return -errno;
-	r = fe_stats_init(fe);
-	if (r < 0)
+	fe->fe_dev = -1;
+	fe->fe_passes = fe_passes_new(NULL);
+	r = fe->fe_passes ? fe_stats_init(fe) : -ENOMEM;
+	if (r < 0) {
+		fe_passes_free(fe->fe_passes);
 		return r;
+	}
 	/* The buffers are one piece of memory, so that free() is all of their end. */
 	r = -pthread_key_create(&fe->fe_bufs_key, free);
-	if (r < 0)
+	if (r < 0) {
 		fe_stats_done(fe);
+		fe_passes_free(fe->fe_passes);
+	}
 	return r;
 }
 
@@ -89,6 +96,7 @@ fe_done(struct fe *fe)
 {
 	pthread_key_delete(fe->fe_bufs_key);
 	fe_stats_done(fe);
+	fe_passes_free(fe->fe_passes);
 }
 
 struct fe_bufs *

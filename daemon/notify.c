@@ -159,8 +159,6 @@ static void
 entry_changed(void *arg, struct vnode *dvp, const struct name *n)
 {
 	note_new(arg, dvp, NO_NAME, n);
-	/* The directory's own times and link count, and its pages of a listing. */
-	note_new(arg, dvp, NO_INODE, NULL);
 }
 
 static void
@@ -235,7 +233,11 @@ send_note(struct fuse_session *se, const struct note *no)
 {
 	switch (no->no_what) {
 	case NO_NAME:
+		/* It waits for who lists the directory just now, whatever becomes of the
+		 * name; so what he was told before the change is kept by then, and the pages
+		 * of the listing go, with the directory's own times and link count. */
 		fuse_lowlevel_notify_inval_entry(se, no->no_id, no->no_name, no->no_len);
+		fuse_lowlevel_notify_inval_inode(se, no->no_id, 0, 0);
 		break;
 	case NO_EXPIRE:
 		expire(se, no);

@@ -81,21 +81,54 @@ carries_others(const struct foresee *fs, const char *path)
 	return false;
 }
 
+/* Is it a node of this mount that the kernel knows? */
+static bool
+is_known(const void *obj, void *arg)
+{
+	const struct vnode *vp = obj;
+
+	return vp->v_mount == arg && atomic_load(&vp->v_nlookup) > 0;
+}
+
+/* Where opens are not told, what the kernel knows after it has been told to forget the name is
+ * in use: what is not, it forgets. */
+static void
+let_forget(struct vfs *v, const char *path)
+{
+	AUTO_VNODE dvp = NULL;
+	struct name n;
+
+	if (!v->vfs_notify || namei_parent(v, path, false, &dvp, &n) < 0)
+		return;
+	v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
+	v->vfs_notify->settle_names(v->vfs_notify_arg);
+}
+
+static bool
+in_use(struct space *sp, struct mount *mp)
+{
+	return atomic_load(&mp->mnt_nopen) > 0 ||
+	       (atomic_load(&sp->sp_unopened) &&
+		   slots_any(&sp->sp_vfs.vfs_nodes, is_known, mp));
+}
+
 static void
 image_goes(struct foresee *fs, const struct plan_step *ps)
 {
 	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000};
 	const struct mounted *md = images_find(fs->fs_space, ps->ps_path);
-	const struct mount *mp;
+	struct mount *mp;
 
 	if (!md || carries_others(fs, ps->ps_path))
 		return;
 	mp = image_root_peek(md->md_image)->v_mount;
 	/* close(2) does not wait until the kernel has told us. */
-	for (int ms = 0; atomic_load(&mp->mnt_nopen) > 0 && ms < BUSY_WAIT_MS;
+	if (atomic_load(&fs->fs_space->sp_unopened))
+		let_forget(&fs->fs_space->sp_vfs, ps->ps_path);
+	for (int ms = 0; in_use(fs->fs_space, mp) && ms < BUSY_WAIT_MS;
 	     ms += BUSY_PAUSE_MS)
 		nanosleep(&pause, NULL);
-	if (atomic_load(&mp->mnt_nopen) == 0)
+	if (!in_use(fs->fs_space, mp))
 		return;
 	log_msg(LOG_ERR,
 	    "image at %s: it cannot be unmounted: files are open in it, or another is "

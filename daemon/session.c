@@ -4,6 +4,7 @@
 #include "daemon/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_log.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,10 +15,12 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "daemon/confine.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -26,6 +29,7 @@
 #include "daemon/options.h"
 #include "daemon/remount.h"
 #include "daemon/service.h"
+#include "daemon/transport.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -126,7 +130,7 @@ new_session(struct session *s)
 	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
 		log_msg(LOG_ERR, "out of memory");
 	else
-		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+		se = fuse_session_new(&args, &fe_wire_ops, sizeof(fe_wire_ops), &s->s_fe);
 	fuse_opt_free_args(&args);
 	free(opts);
 	return se;
@@ -149,8 +153,9 @@ want(struct session *s)
 static void
 unopened(void *arg)
 {
-	const struct session *s = arg;
+	struct session *s = arg;
 
+	atomic_store(&s->s_space.sp_unopened, true);
 	etfs_unopened(s->s_space.sp_etfs);
 }
 
@@ -158,7 +163,10 @@ unopened(void *arg)
 static void
 ready(void *arg)
 {
-	readiness_start(arg);
+	struct session *s = arg;
+
+	transport_agreed(s);
+	readiness_start(s);
 }
 
 static unsigned
@@ -193,6 +201,7 @@ loop(struct session *s)
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
+	transport_end(s);
 	return r > 0 ? 0 : r;
 }
 
@@ -322,6 +331,33 @@ set_more_flags(const struct session *s)
 	                                                                        : 0;
 }
 
+static void
+set_bdi(dev_t dev, const char *name, const char *value)
+{
+	char path[96];
+	int fd;
+
+	snprintf(
+	    path, sizeof(path), "/sys/class/bdi/%u:%u/%s", major(dev), minor(dev), name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		log_msg(LOG_NOTICE, "%s: %s: the kernel keeps little of what is written",
+		    path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The kernel lets a FUSE mount have 1% of what may be written later, and slows down who
+ * writes even before that.  What is written here ends in memory, with nothing to wait for. */
+static void
+lift_dirty_limit(const struct session *s)
+{
+	if (!s->s_fe.fe_want_writeback || s->s_dev == 0 || !confine_can_unmount())
+		return;
+	set_bdi(s->s_dev, "strict_limit", "0");
+	set_bdi(s->s_dev, "max_ratio", "100");
+}
+
 /* Mounted: everything from here to the unmounting.  An exit code. */
 static int
 serve(struct session *s)
@@ -336,7 +372,11 @@ serve(struct session *s)
 	if (r == 0)
 		r = set_more_flags(s);
 	if (r == 0)
+		lift_dirty_limit(s);
+	if (r == 0)
 		r = control_open(s, &s->s_control);
+	if (r == 0)
+		transport_prepare(s);
 	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
@@ -349,9 +389,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_start(s->s_control);
 	if (r == 0)
+		transport_start(s);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		transport_end(s);
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		/* It has not been seen in the table; but a moment ago it was put there. */
@@ -410,12 +453,16 @@ mount_and_serve(struct session *s)
 	if (fuse_session_mount(s->s_se, s->s_given ? s->s_given : s->s_mountpoint) != 0)
 		mount_failure(
 		    s->s_mountpoint, s->s_opt->o_allow_other || s->s_conf->c_allow_other);
-	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
+	else if ((r = fe_wire_start(s->s_se, s->s_fe.fe_dev = fuse_session_fd(s->s_se))) <
+		 0)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	if (!s->s_held && !s->s_stuck)
+	if (!s->s_held && !s->s_stuck) {
+		fe_uring_free(s->s_uring);
+		s->s_uring = NULL;
 		fuse_session_destroy(s->s_se);
+	}
 	return code;
 }
 
@@ -482,6 +529,10 @@ run(struct session *s)
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;
+		/* Who may not hand out files (which is what administrators may) must not ask
+		 * for it either: it costs a level of stacked file systems. */
+		s->s_fe.fe_want_passthrough =
+		    !s->s_conf->c_no_passthrough && confine_can_unmount();
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);

@@ -197,6 +197,21 @@ etfs_unopened(struct etfs *e)
 }
 
 int
+etfs_has_setid(struct enode *n, int fd)
+{
+	struct vattr va;
+	struct hc_stat hs;
+	int r = hc_stat(fd, &hs);
+
+	if (r < 0)
+		return r;
+	va = (struct vattr){.va_mode = hs.hs_mode};
+	if (node_is_root(n))
+		apply_view(n, &va, true);
+	return ((va.va_mode | hs.hs_mode) & (S_ISUID | S_ISGID)) != 0;
+}
+
+int
 etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 {
 	struct enode *n = node_of(vp);

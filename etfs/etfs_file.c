@@ -324,6 +324,34 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 	return r;
 }
 
+/*
+ * Whole host files may be used by the kernel itself, but not where we are needed at each
+ * access: to take set-id bits off for those who may not keep them (the host does it for
+ * capabilities), to leave the time of access as it is where nothing may be changed, and to
+ * be asked whether a host elsewhere has failed at close.  What is open to append only must
+ * be asked each time whether it does.
+ */
+static int
+live_backing(struct vnode *vp, struct file *f, int *ret_fd)
+{
+	struct enode *n = node_of(vp);
+	int fd = data_fd(vp, f), r = fd < 0 ? fd : etfs_has_setid(n, fd);
+	bool near, still;
+
+	if (r == 0 && efile_of(f)->ef_append_only)
+		r = 1;
+	if (r == 0)
+		r = hc_mount_ways(fd, &near, &still);
+	if (r < 0)
+		return r;
+	if (r > 0 || !near || (key_of(n)->k_rdonly && !still) || !S_ISREG(n->n_ifmt))
+		return -EOPNOTSUPP;
+	if (f->f_flags & O_DIRECT && !hc_can_direct(fd))
+		return -EINVAL;
+	*ret_fd = fd;
+	return 0;
+}
+
 int
 etfs_fsync(struct vnode *vp, struct file *f, bool datasync)
 {
@@ -588,6 +616,7 @@ const struct vops etfs_live_vops = {
     .flush = etfs_flush,
     .read = live_read,
     .write = live_write,
+    .backing = live_backing,
     .fsync = etfs_fsync,
     .fallocate = live_fallocate,
     .seek = live_seek,

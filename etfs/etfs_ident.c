@@ -402,6 +402,7 @@ node_reclaim(struct vnode *vp)
 	hc_close(fd);
 	hostfs_unref(key_of(n)->k_etfs, n->n_fs);
 	free(n->n_handle);
+	free(n->n_list);
 	free(n->n_name);
 	/* The mount goes with its last vnode, so these come first. */
 	if (parent)

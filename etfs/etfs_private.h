@@ -23,6 +23,7 @@
  *   etfs_late.c    missing = hide: host objects that come later
  *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
+ *   etfs_list.c    what the kernel may keep of a listing
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -75,7 +76,9 @@ struct hostfs {
 	uint32_t hf_index;         /* c: from 1 */
 	_Atomic uint64_t hf_nodes; /* a: see etfs_fs.c, as for the next two */
 	_Atomic bool hf_silent;    /* a: changes in it are not told */
-	_Atomic bool hf_tried;     /* a: a directory was there to try handles with */
+	_Atomic int
+	    hf_near; /* a: others do not change it: 1 so, -1 they do, 0 not asked */
+	_Atomic bool hf_tried;   /* a: a directory was there to try handles with */
 	_Atomic int hf_mount_fd; /* a: for opening by handle; -1: that is not possible */
 	pthread_mutex_t hf_mtx;  /* rank LEAF, for the rest */
 	uint64_t *hf_big;        /* pairs (host inode, number): open addressing */
@@ -192,6 +195,7 @@ struct enode {
 	/* a: directories: the second of etfs_clock_ns() before which it gets no watch; other
 	 * files: the watch of the directory that it was found in last, or 0 */
 	_Atomic int n_found_wd;
+	struct dirlist *n_list;        /* s: directories: etfs_list.c; or NULL */
 	struct enode *n_wnext;         /* w: nodes with that watch */
 	struct enode *n_chain;         /* s: hash */
 	struct enode *n_prev, *n_next; /* s: list */
@@ -227,6 +231,8 @@ struct edir {
 	int64_t
 	    *ed_offs; /* ed_mtx: host positions after entry 0, 1, … of a merged listing */
 	uint32_t ed_n, ed_cap; /* ed_mtx */
+	bool ed_kept;          /* c after opening: what it lists may be kept */
+	bool ed_read;          /* s: it is counted in dl_reading */
 };
 
 static inline struct enode *
@@ -398,6 +404,8 @@ bool writes_as_stranger(const struct enode *n, const struct cred *cr, bool once)
 /* Takes those off the host file, which somebody is about to change in that way.  If that
  * fails the change is not to be made. */
 int strip_setid(int fd);
+/* 1 if the host file, which fd is of, or what is shown of it has set-id bits; 0 or -errno. */
+int etfs_has_setid(struct enode *n, int fd);
 static inline void
 act_done(bool *acting)
 {
@@ -522,6 +530,13 @@ bool mode_shown(const struct etfs_key *k, uint32_t mode);
 int dir_lookup_raw(struct enode *d, const struct name *n, struct enode **ret);
 /* The entry as the key shows it. */
 int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
+
+/* etfs_list.c */
+enum dirkeep etfs_listing(struct vnode *dvp, struct file *f);
+/* A part of d's listing is about to be read through ed. */
+void listing_read(struct enode *d, struct edir *ed);
+/* ed is closed. */
+void listing_close(struct enode *d, struct edir *ed);
 
 /* etfs_dirmod.c */
 int etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,

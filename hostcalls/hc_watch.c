@@ -68,6 +68,32 @@ hc_is_near(int fd)
 }
 
 int
+hc_mount_ways(int fd, bool *ret_near, bool *ret_still)
+{
+	HC_ENTER("mount_ways");
+	struct statfs sf;
+
+	if (TEMP_FAILURE_RETRY(fstatfs(fd, &sf)) < 0)
+		return -errno;
+	*ret_near = is_local(&sf);
+	*ret_still = (sf.f_flags & (ST_NOATIME | ST_RDONLY)) != 0;
+	return 0;
+}
+
+bool
+hc_can_direct(int fd)
+{
+	HC_ENTER_NOFAIL("can_direct");
+	int flags = fcntl(fd, F_GETFL);
+	bool can = flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+
+	/* Only asked: what is read through it need not be aligned. */
+	if (can)
+		(void)fcntl(fd, F_SETFL, flags);
+	return can;
+}
+
+int
 hc_watch_add(int watch_fd, int dirfd)
 {
 	HC_ENTER("watch_add");

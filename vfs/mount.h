@@ -253,6 +253,9 @@ struct shadow {
 	struct dirtab sh_tab;  /* values: struct attach * */
 	struct dirtab sh_ways; /* values: struct way * */
 	uint32_t sh_ndirs; /* attached directories that the file system does not count */
+	/* a: what is attached has been listed last, CLOCK_MONOTONIC, and the shortest time
+	 * that anything which was listed is good for */
+	_Atomic uint64_t sh_listed_ns, sh_ttl_ns;
 };
 
 /* The name of a directory of a file system that changes by itself, at or below which
@@ -275,6 +278,12 @@ bool shadow_covers(struct vnode *dvp, const char *name, size_t len);
  * reference to its vnode.  False at the end. */
 bool shadow_next(
     struct vnode *dvp, uint64_t *seq, char name[NAME_LEN_MAX + 1], struct vnode **ret_vp);
+/* Attachments of dvp are about to be listed from the first on … */
+void shadow_list_begin(struct vnode *dvp);
+/* … and one of them is good for so long. */
+void shadow_list_saw(struct vnode *dvp, uint64_t ttl_ns);
+/* Whether such a listing that is kept is good still. */
+bool shadow_list_good(struct vnode *dvp);
 /* The attachments below vp, which is called n in dvp, are one more or less. */
 int shadow_way_add(struct vnode *dvp, const struct name *n, struct vnode *vp);
 void shadow_way_del(struct vnode *dvp, const struct name *n);

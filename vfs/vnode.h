@@ -137,6 +137,7 @@ struct file {
 	struct dirscan *f_scan; /* vop.c: where a merged directory listing stands */
 	uint64_t f_id;          /* c: slot id in vfs_files; 0: f_once */
 	bool f_once;            /* c: stands for one that is not here (vop_open_once) */
+	uint8_t f_kernel;       /* the front end's: how the kernel has it open */
 };
 
 /*

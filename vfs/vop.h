@@ -34,6 +34,7 @@
  *   seek         vp shared                   ENXIO EINVAL                       EINVAL
  *   copy_range   none                        EOPNOTSUPP EXDEV ENOSPC EFBIG      EOPNOTSUPP
  *   readdir      dvp shared                  ESTALE                             ENOTDIR
+ *   listing      none                        – (no error)                       see below
  *   getxattr     vp shared                   ENODATA ERANGE EOPNOTSUPP          EOPNOTSUPP
  *   setxattr     vp exclusive                EEXIST ENODATA ENOSPC E2BIG        EOPNOTSUPP
  *   listxattr    vp shared                   ERANGE                             empty list
@@ -94,6 +95,13 @@ bool dirbuf_add(struct dirbuf *db, uint64_t ino, uint64_t cookie, unsigned char 
 struct dirrec *dirbuf_next(const struct dirbuf *db, const struct dirrec *r);
 /* Drops the vnode references of the records from r (NULL: the first) on. */
 void dirbuf_release(struct dirbuf *db, struct dirrec *r);
+
+/* What is to be done with a listing that the kernel keeps of a directory. */
+enum dirkeep {
+	LISTING_ASK, /* nothing: who lists asks us, and what he hears is not kept */
+	LISTING_NEW, /* what is kept is dropped; what is asked from here on may be kept */
+	LISTING_KEPT, /* what is kept is as good as what we would say */
+};
 
 /* File systems whose listings may be merged with attachments give cookies above this one
  * in a directory that has any: below are the attachments'.  (vop_readdir, dirscan) */
@@ -164,7 +172,7 @@ struct vops {
 	/* An fd, lent while f is open, of a regular file whose bytes are this file's at every
 	 * offset, from the first to the last, so that the kernel may read, write and map it
 	 * without us (FUSE passthrough).  EOPNOTSUPP: there is none, or what this file system
-	 * keeps an account of would not hold. */
+	 * keeps an account of would not hold.  EINVAL: not with O_DIRECT, which f has. */
 	int (*backing)(struct vnode *vp, struct file *f, int *ret_fd);
 	int (*fsync)(struct vnode *vp, struct file *f, bool datasync);
 	int (*fallocate)(
@@ -180,6 +188,9 @@ struct vops {
 	 * or the end is reached.  merged: cookies must be above DIR_COOKIE_BASE, and a
 	 * cookie at or below it means from the start. */
 	int (*readdir)(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged);
+	/* What f, which has just been opened, may do with a listing that is kept outside.
+	 * Empty: where nothing changes but through the kernel it is kept, elsewhere not. */
+	enum dirkeep (*listing)(struct vnode *dvp, struct file *f);
 
 	/* size 0 asks for the length.  name is a NUL-terminated full name ("user.x"). */
 	int (*getxattr)(
@@ -262,6 +273,9 @@ int vop_readdir(struct file *f, struct dirbuf *db);
 /* The same of a directory that is not open but for this part (f is of vop_open_once(), and
  * NULL where that says so): any part can be listed at any time by its cookie alone. */
 int vop_readdir_at(struct vnode *dvp, struct file *f, struct dirbuf *db);
+/* What may be kept of the listing of a directory that has just been opened.  Whoever keeps
+ * one drops it by himself at changes that he asks for, and when he is told (vfs_notify). */
+enum dirkeep vop_listing(struct file *f);
 int vop_getxattr(
     struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
 int vop_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,

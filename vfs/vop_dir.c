@@ -7,6 +7,11 @@
  * In any other directory the file system's cookies are passed on as they are.  Where
  * directories are listed without being opened, every listing is a merged one, so that a cookie
  * says by itself where it goes on.
+ *
+ * Kept listings.  The kernel may keep a listing, and hand it out without asking.  It drops
+ * what it keeps at changes that are made through it, and when it is told that a name has been
+ * attached or detached.  What is attached may vanish by itself, as its host does: then a
+ * listing is good for as long as the attributes of what it names.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -88,9 +93,12 @@ list_attached(struct vnode *dvp, struct dirbuf *db)
 	char name[NAME_LEN_MAX + 1];
 	struct vnode *vp;
 
+	if (seq == 0)
+		shadow_list_begin(dvp);
 	while (shadow_next(dvp, &seq, name, &vp)) {
 		uint64_t ino;
 
+		shadow_list_saw(dvp, atomic_load(&vp->v_mount->mnt_ttl_ns));
 		if (attached_ino(vp, &ino) < 0) {
 			vn_unref(vp);
 			continue; /* gone from the host: not listed */
@@ -242,4 +250,20 @@ vop_readdir_at(struct vnode *dvp, struct file *f, struct dirbuf *db)
 	TRACE("readdir node=%llu cookie=%llu = %d bytes=%zu",
 	    (unsigned long long)dvp->v_id, (unsigned long long)from, r, db->db_used);
 	return r;
+}
+
+enum dirkeep
+vop_listing(struct file *f)
+{
+	struct vnode *dvp = f->f_vp;
+	enum dirkeep how;
+
+	if (dvp->v_type != VDIR)
+		return LISTING_ASK;
+	if (dvp->v_op->listing)
+		how = dvp->v_op->listing(dvp, f);
+	else
+		how = dvp->v_mount->mnt_ttl_ns == MNT_TTL_FOREVER ? LISTING_KEPT
+		                                                  : LISTING_ASK;
+	return how == LISTING_KEPT && !shadow_list_good(dvp) ? LISTING_NEW : how;
 }
