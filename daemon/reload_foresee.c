@@ -81,35 +81,62 @@ carries_others(const struct foresee *fs, const char *path)
 	return false;
 }
 
-/* Is it a node of this mount that the kernel knows? */
+/* Where opens are not told: nodes of a mount that the kernel knew when it was asked to forget
+ * them.  What is in use it keeps; what is only looked at comes back as another. */
+struct users {
+	const struct mount *us_mp;
+	GHashTable *us_ids; /* or NULL: opens are told */
+	bool us_first;
+};
+
+/* The root stays the same, whoever looks at it. */
 static bool
-is_known(const void *obj, void *arg)
+is_user(const void *obj, void *arg)
 {
 	const struct vnode *vp = obj;
+	struct users *us = arg;
+	void *id = GSIZE_TO_POINTER(vp->v_id);
 
-	return vp->v_mount == arg && atomic_load(&vp->v_nlookup) > 0;
+	if (vp->v_mount != us->us_mp || atomic_load(&vp->v_nlookup) == 0 ||
+	    atomic_load(&vp->v_flags) & VF_ROOT)
+		return false;
+	if (us->us_first)
+		g_hash_table_add(us->us_ids, id);
+	return !us->us_first && g_hash_table_contains(us->us_ids, id);
 }
 
-/* Where opens are not told, what the kernel knows after it has been told to forget the name is
- * in use: what is not, it forgets. */
 static void
-let_forget(struct vfs *v, const char *path)
+users_init(struct users *us, struct space *sp, const struct mount *mp, const char *path)
 {
+	struct vfs *v = &sp->sp_vfs;
 	AUTO_VNODE dvp = NULL;
 	struct name n;
 
-	if (!v->vfs_notify || namei_parent(v, path, false, &dvp, &n) < 0)
+	*us = (struct users){.us_mp = mp};
+	if (!atomic_load(&sp->sp_unopened) || !v->vfs_notify ||
+	    namei_parent(v, path, false, &dvp, &n) < 0)
 		return;
+	us->us_ids = g_hash_table_new(NULL, NULL);
+	us->us_first = true;
+	(void)slots_any(&v->vfs_nodes, is_user, us);
+	us->us_first = false;
 	v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
 	v->vfs_notify->settle_names(v->vfs_notify_arg);
 }
 
-static bool
-in_use(struct space *sp, struct mount *mp)
+static void
+users_done(struct users *us)
 {
-	return atomic_load(&mp->mnt_nopen) > 0 ||
-	       (atomic_load(&sp->sp_unopened) &&
-		   slots_any(&sp->sp_vfs.vfs_nodes, is_known, mp));
+	if (us->us_ids)
+		g_hash_table_destroy(us->us_ids);
+}
+
+/* carries: what is open may be the device of others, which go too. */
+static bool
+in_use(struct space *sp, struct users *us, bool carries)
+{
+	return (!carries && atomic_load(&us->us_mp->mnt_nopen) > 0) ||
+	       (us->us_ids && slots_any(&sp->sp_vfs.vfs_nodes, is_user, us));
 }
 
 static void
@@ -117,18 +144,20 @@ image_goes(struct foresee *fs, const struct plan_step *ps)
 {
 	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000};
 	const struct mounted *md = images_find(fs->fs_space, ps->ps_path);
-	struct mount *mp;
+	bool carries = carries_others(fs, ps->ps_path), busy;
+	struct users us;
 
-	if (!md || carries_others(fs, ps->ps_path))
+	if (!md)
 		return;
-	mp = image_root_peek(md->md_image)->v_mount;
+	users_init(
+	    &us, fs->fs_space, image_root_peek(md->md_image)->v_mount, ps->ps_path);
 	/* close(2) does not wait until the kernel has told us. */
-	if (atomic_load(&fs->fs_space->sp_unopened))
-		let_forget(&fs->fs_space->sp_vfs, ps->ps_path);
-	for (int ms = 0; in_use(fs->fs_space, mp) && ms < BUSY_WAIT_MS;
+	for (int ms = 0; in_use(fs->fs_space, &us, carries) && ms < BUSY_WAIT_MS;
 	     ms += BUSY_PAUSE_MS)
 		nanosleep(&pause, NULL);
-	if (!in_use(fs->fs_space, mp))
+	busy = in_use(fs->fs_space, &us, carries);
+	users_done(&us);
+	if (!busy)
 		return;
 	log_msg(LOG_ERR,
 	    "image at %s: it cannot be unmounted: files are open in it, or another is "
