@@ -78,6 +78,19 @@ leaf_above(GHashTable *leaves, const struct entry *e, char *buf)
 	return NULL;
 }
 
+/* What the kernel writes later it never asks about. */
+static void
+no_keys(const struct conf *c, struct conf_diags *d)
+{
+	for (size_t i = 0; i < c->c_netfs; i++) {
+		const struct conf_where *w = &c->c_etfs[i].ce_where;
+
+		conf_diag(d, conf_file_of(w), w->cw_line, w->cw_section, NULL,
+		    "with writeback = yes the kernel does not look at what is on the host, "
+		    "expected no [etfs] section, or writeback = no");
+	}
+}
+
 void
 conf_check_into(const struct conf *c, struct conf_diags *d)
 {
@@ -109,6 +122,8 @@ conf_check_into(const struct conf *c, struct conf_diags *d)
 			    "a directory above it");
 	}
 	conf_order_free(conf_order_into(c, d, &n));
+	if (c->c_writeback == WHEN_YES)
+		no_keys(c, d);
 }
 
 bool

@@ -12,6 +12,7 @@
 #ifndef RF_DAEMON_APPLY_H
 #define RF_DAEMON_APPLY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -55,6 +56,9 @@ struct space {
 	struct nodes sp_nodes;
 	struct images sp_images;
 	struct added sp_added; /* the manager's */
+	/* c once mounted: the kernel writes later (writeback = yes): no key can be there */
+	bool sp_writeback;
+	atomic_bool sp_unopened; /* a: the kernel does not say what is open */
 };
 
 /* Reads the configuration file, if any, the -k keys of o, and those of ad (NULL: none) at

@@ -2,7 +2,8 @@
  * The FUSE front end: kernel requests to vops and back.
  *
  * One function per request, in fe_ops.c (names and attributes), fe_open.c (opening),
- * fe_data.c (contents) and fe_readdir.c; fe_hello.c is the greeting, and fe_wire.c is for
+ * fe_data.c (contents) and fe_readdir.c; fe_hello.c is the greeting, fe_mode.c what is
+ * different where the kernel tells of no opens or writes later, and fe_wire.c is for
  * what libfuse does not know as yet.  A node id becomes a
  * vnode by fe_node(), a file handle an open file by fe_file(); neither is ever a pointer on
  * the wire, and one that is not known is ESTALE or EBADF.
@@ -87,8 +88,13 @@ struct fe {
 	int fe_dev;                  /* c once mounted: where requests come from; -1 */
 	struct fe_passes *fe_passes; /* c: fe_pass.h */
 	uint64_t fe_agreed; /* c once the kernel has said hello: … and got: FE_INIT_* */
+	/* c, the same: opens of files, and of directories, are not told; the kernel writes
+	 * what was written later (fe_mode.c) */
+	bool fe_no_open, fe_no_opendir, fe_writeback;
+	void (*fe_unopened)(
+	    void *arg); /* c: or NULL: called before the first request then */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
-	void *fe_ready_arg;
+	void *fe_ready_arg;          /* c: of both */
 	/* c: called when much has been forgotten, and more may follow; may be NULL */
 	void (*fe_forgot)(void *arg);
 	void *fe_forgot_arg;

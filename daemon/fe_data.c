@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
 #include "daemon/fe_uring.h"
@@ -73,23 +74,25 @@ fe_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 {
 	struct fe *fe = fe_begin(req, FE_READ);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
 	struct fe_bufs *fb = fe_bufs(fe);
+	struct fe_use fu;
 	struct uio u;
-	int r;
+	int r = !vp ? -ESTALE : !fb ? -ENOMEM : fe_use(fe, req, fi, vp, O_RDONLY, &fu);
 
-	if (!vp || !f || !fb) {
-		fe_error(req, !vp ? -ESTALE : !f ? -EBADF : -ENOMEM);
+	if (r < 0) {
+		fe_error(req, r);
 		return;
 	}
 	if (size > FE_DATA_MAX)
 		size = FE_DATA_MAX;
 	uio_init_buf(&u, fb->fb_data, size, (uint64_t)off);
-	r = vop_read(vp, f, &u);
+	r = vop_read(vp, fu.fu_f, &u);
 	if (r < 0)
 		fe_error(req, r);
 	else
 		reply_read(req, fb, &u, vp);
+	fe_unuse(&fu);
+	fe_mode_was_read(fe, vp);
 }
 
 /* The next n bytes of the request to where dst says.  fuse_buf_copy() goes on where it
@@ -126,13 +129,13 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 {
 	struct fe *fe = fe_begin(req, FE_WRITE);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
+	struct fe_use fu;
 	struct cred cr;
 	struct uio u;
-	int r;
+	int r = vp ? fe_use(fe, req, fi, vp, O_WRONLY, &fu) : -ESTALE;
 
-	if (!vp || !f) {
-		fe_error(req, !vp ? -ESTALE : -EBADF);
+	if (r < 0) {
+		fe_error(req, r);
 		return;
 	}
 	uio_init_buf(&u, NULL, fuse_buf_size(in), (uint64_t)off);
@@ -146,14 +149,18 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	/* The flags are those of the file at this write.  A page that comes back from a
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
+	u.uio_kept = fe->fe_writeback && fi->writepage;
 	if (fe_wire_kills_setid(fi, 0)) {
 		fe_cred(req, &cr);
 		u.uio_killer = &cr;
 	}
-	r = vop_write(vp, f, &u);
+	r = vop_write(vp, fu.fu_f, &u);
 	if (u.uio_killed)
 		fe_attrs_changed(fe, vp);
-	if (r < 0 && u.uio_done == 0) {
+	if (r == 0 || u.uio_done > 0)
+		r = fe_use_written(fe, &fu);
+	fe_unuse(&fu);
+	if (r < 0) {
 		fe_error(req, r);
 		return;
 	}
@@ -167,8 +174,13 @@ sync_file(fuse_req_t req, enum fe_op op, fuse_ino_t ino, int datasync,
 {
 	struct fe *fe = fe_begin(req, op);
 	struct vnode *vp = fe_node(fe, ino);
+	struct fe_use fu = {0};
+	int r = vp ? fe_use(fe, req, fi, vp, O_RDONLY, &fu) : -ESTALE;
 
-	fe_error(req, vp ? vop_fsync(vp, fe_file(fe, fi), datasync != 0) : -ESTALE);
+	if (r == 0)
+		r = vop_fsync(vp, fu.fu_f, datasync != 0);
+	fe_unuse(&fu);
+	fe_error(req, r);
 }
 
 void
@@ -208,12 +220,16 @@ fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 {
 	struct fe *fe = fe_begin(req, FE_FALLOCATE);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
-
-	int r = !vp ? -ESTALE : !f ? -EBADF : kill_setid(req, vp, f);
+	struct fe_use fu = {0};
+	int r = vp ? fe_use(fe, req, fi, vp, O_WRONLY, &fu) : -ESTALE;
 
 	if (r == 0)
-		r = vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len);
+		r = kill_setid(req, vp, fu.fu_f);
+	if (r == 0)
+		r = vop_fallocate(vp, fu.fu_f, mode, (uint64_t)off, (uint64_t)len);
+	if (r == 0)
+		r = fe_use_written(fe, &fu);
+	fe_unuse(&fu);
 	fe_error(req, r);
 }
 
@@ -222,16 +238,15 @@ fe_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file
 {
 	struct fe *fe = fe_begin(req, FE_LSEEK);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
+	struct fe_use fu = {0};
 	uint64_t at;
-	int r;
+	int r = vp ? fe_use(fe, req, fi, vp, O_RDONLY, &fu) : -ESTALE;
 
-	if (!vp || !f)
-		r = !vp ? -ESTALE : -EBADF;
-	else if (off < 0)
+	if (r == 0 && off < 0)
 		r = -ENXIO; /* as lseek(2) for SEEK_DATA and SEEK_HOLE */
-	else
-		r = vop_seek(vp, f, (uint64_t)off, whence, &at);
+	else if (r == 0)
+		r = vop_seek(vp, fu.fu_f, (uint64_t)off, whence, &at);
+	fe_unuse(&fu);
 	if (r < 0)
 		fe_error(req, r);
 	else
@@ -265,35 +280,54 @@ copy_through(struct fe_bufs *fb, struct file *from, uint64_t off, struct file *t
 	return 0;
 }
 
+/* As much of it as one request is to take. */
+static int
+copy_range(struct fe_bufs *fb, struct file *from, uint64_t off, struct file *to,
+    uint64_t to_off, size_t len, size_t *ret_done)
+{
+	int r;
+
+	/* Not a worker for minutes: the caller comes again for the rest. */
+	if (len > COPY_MAX)
+		len = COPY_MAX;
+	r = vop_copy_range(from, off, to, to_off, len, ret_done);
+	/* EINVAL: to the host two ranges of one file may overlap that are of two files here. */
+	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
+		r = copy_through(fb, from, off, to, to_off, len, ret_done);
+	return r;
+}
+
 void
 fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
     fuse_ino_t to_ino, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags)
 {
 	struct fe *fe = fe_begin(req, FE_COPY_RANGE);
-	struct file *from = fe_file(fe, fi), *to = fe_file(fe, to_fi);
+	struct vnode *from = fe_node(fe, ino), *to = fe_node(fe, to_ino);
 	struct fe_bufs *fb = fe_bufs(fe);
+	struct fe_use in = {0}, out = {0};
 	size_t done = 0;
-	int r;
+	int r = !fb ? -ENOMEM : from && to ? 0 : -ESTALE;
 
-	if (!fe_node(fe, ino) || !fe_node(fe, to_ino) || !from || !to || !fb) {
-		fe_error(req, !fb ? -ENOMEM : !from || !to ? -EBADF : -ESTALE);
-		return;
-	}
-	/* Not a worker for minutes: the caller comes again for the rest. */
-	if (len > COPY_MAX)
-		len = COPY_MAX;
-	r = flags ? -EINVAL : kill_setid(req, to->f_vp, to);
 	if (r == 0)
-		r = vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
-	/* EINVAL: to the host two ranges of one file may overlap that are of two files here. */
-	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
-		r = copy_through(
-		    fb, from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
+		r = fe_use_file(fe, req, fi, from, O_RDONLY, &in);
+	if (r == 0)
+		r = fe_use_file(fe, req, to_fi, to, O_WRONLY, &out);
+	if (r == 0 && flags)
+		r = -EINVAL;
+	if (r == 0)
+		r = kill_setid(req, to, out.fu_f);
+	if (r == 0)
+		r = copy_range(
+		    fb, in.fu_f, (uint64_t)off, out.fu_f, (uint64_t)to_off, len, &done);
+	if (r == 0)
+		r = fe_use_written(fe, &out);
+	fe_unuse(&in);
+	fe_unuse(&out);
 	if (r < 0) {
 		fe_error(req, r);
 		return;
 	}
-	fe_stats_moved(fe, from->f_vp, to->f_vp, done);
+	fe_stats_moved(fe, from, to, done);
 	(void)fuse_reply_write(req, done);
 }
 
@@ -316,24 +350,20 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 {
 	struct fe *fe = fe_begin(req, FE_IOCTL);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
+	struct fe_use fu = {0};
 	char out[256];
 	struct cred cr;
-	int r;
+	int r = vp ? fe_use(fe, req, fi, vp, O_RDONLY, &fu) : -ESTALE;
 
 	(void)arg;
 	(void)flags;
 	fe_cred(req, &cr);
-	if (!vp || !f) {
-		fe_error(req, !vp ? -ESTALE : -EBADF);
-		return;
-	}
-	if (argument_is_lost(cmd) || out_len > sizeof(out)) {
-		fe_error(req, -ENOTTY);
-		return;
-	}
 	memset(out, 0, sizeof(out));
-	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len, &cr);
+	if (r == 0 && (argument_is_lost(cmd) || out_len > sizeof(out)))
+		r = -ENOTTY;
+	if (r == 0)
+		r = vop_ioctl(vp, fu.fu_f, cmd, in, in_len, out, out_len, &cr);
+	fe_unuse(&fu);
 	/* Setting flags moves the time of change, but the kernel goes on with the one it
 	 * has. */
 	if (r == 0 && (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR))

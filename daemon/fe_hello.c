@@ -6,6 +6,7 @@
  * depend on the library.
  */
 #include "daemon/fe.h"
+#include "daemon/fe_mode.h"
 #include "daemon/fe_wire.h"
 
 #define MAX_BACKGROUND 64
@@ -64,6 +65,8 @@ void
 fe_hello(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fe *fe = userdata;
+
+	fe_mode_agree(fe, conn);
 	/* Contents that change only through the kernel are kept without looking at mtime
 	 * again. */
 	const struct {
@@ -72,7 +75,7 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	} caps[] = {
 	    {FUSE_CAP_ASYNC_READ, true},
 	    {FUSE_CAP_PARALLEL_DIROPS, true},
-	    {FUSE_CAP_ATOMIC_O_TRUNC, true},
+	    {FUSE_CAP_ATOMIC_O_TRUNC, !fe->fe_no_open},
 	    {FUSE_CAP_READDIRPLUS, true},
 	    {FUSE_CAP_READDIRPLUS_AUTO, true},
 	    {FUSE_CAP_ASYNC_DIO, true},
@@ -81,13 +84,14 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_SPLICE_MOVE, true},
 	    {FUSE_CAP_SPLICE_READ, false},
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
-	    {FUSE_CAP_CACHE_SYMLINKS, true}, /* a link that says something else is another */
+	    {FUSE_CAP_CACHE_SYMLINKS,
+		true}, /* a link that says something else is another */
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
 	    /* overlayfs would take the dentries that are made of handles for stale */
 	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},
 	    {FUSE_CAP_HANDLE_KILLPRIV, false},
 	    {FUSE_CAP_DONT_MASK, true},
-	    {FUSE_CAP_WRITEBACK_CACHE, false},
+	    {FUSE_CAP_WRITEBACK_CACHE, fe->fe_writeback},
 	    {FUSE_CAP_POSIX_LOCKS, false},
 	    {FUSE_CAP_FLOCK_LOCKS, false},
 	    {FUSE_CAP_POSIX_ACL, true},

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_pass.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
@@ -99,6 +100,10 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
+	if (fe->fe_no_open) {
+		fe_unknown(req);
+		return;
+	}
 	r = vp ? open_file(fe, vp, fi, &cr, &f) : -ESTALE;
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
@@ -145,9 +150,16 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		fe_error(req, r);
 		return;
 	}
+	/* Without opens nothing is released either. */
+	if (fe->fe_no_open) {
+		fi->fh = 0;
+		close_file(fe, f);
+		f = NULL;
+	}
 	vn_lookup_given(vp);
 	if (reply_open(req, &e, fi, &how) < 0) {
-		close_file(fe, f);
+		if (f)
+			close_file(fe, f);
 		vn_forget(vp, 1);
 	}
 }
@@ -163,6 +175,10 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
+	if (fe->fe_no_opendir) {
+		fe_unknown(req);
+		return;
+	}
 	r = vp ? vop_open(vp, fi->flags, &cr, &f) : -ESTALE;
 	if (r < 0) {
 		fe_error(req, r);
@@ -184,7 +200,11 @@ fe_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct file *f = fe_file(fe, fi);
 
 	(void)ino;
-	fe_error(req, f ? vop_flush(f) : -EBADF);
+	/* Without a handle there is nothing to flush, and none will be asked for again. */
+	if (!f && fe->fe_no_open && fi->fh == 0)
+		fe_unknown(req);
+	else
+		fe_error(req, f ? vop_flush(f) : -EBADF);
 }
 
 static void
@@ -195,7 +215,7 @@ release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 
 	if (f)
 		close_file(fe, f);
-	fe_error(req, f ? 0 : -EBADF);
+	fe_error(req, f || (fe->fe_no_open && fi->fh == 0) ? 0 : -EBADF);
 }
 
 void

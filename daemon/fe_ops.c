@@ -4,10 +4,12 @@
  * Each function has the same form: find the vnodes, make the names, call the vop, reply.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/xattr.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_pass.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
@@ -140,6 +142,9 @@ setattr_from(struct vattr_set *vs, const struct stat *st, int set)
 	vs->vs_size = (uint64_t)st->st_size;
 	vs->vs_atime = st->st_atim;
 	vs->vs_mtime = st->st_mtim;
+	/* Only where the kernel writes later. */
+	vs->vs_has_ctime = set & FUSE_SET_ATTR_CTIME;
+	vs->vs_ctime = st->st_ctim;
 }
 
 /* What is not set is zero.  UTIME_NOW and the like mean nothing here. */
@@ -155,28 +160,34 @@ fe_setattr(
 {
 	struct fe *fe = fe_begin(req, FE_SETATTR);
 	struct vnode *vp = fe_node(fe, ino);
-	struct file *f = fe_file(fe, fi);
+	struct fe_use fu = {0};
 	struct vattr_set vs;
 	struct cred cr;
-	int r;
+	int r = vp ? 0 : -ESTALE;
 
-	if (!vp) {
-		fe_error(req, -ESTALE);
-		return;
-	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
+	if (r == 0 &&
+	    !(is_time(&st->st_atim) && is_time(&st->st_mtim) && is_time(&st->st_ctim)))
+		r = -EINVAL;
 	/* Nothing at all comes before a write too (rule_setid_lost()).  Where the kernel
 	 * writes by itself, this is all that is heard of it. */
 	if (fe_wire_kills_setid(NULL, set) ||
-	    (vs.vs_valid == 0 && cr.cr_uid != 0 && fe_pass_is_open(fe->fe_passes, vp)))
+	    (r == 0 && vs.vs_valid == 0 && cr.cr_uid != 0 &&
+		fe_pass_is_open(fe->fe_passes, vp)))
 		vs.vs_valid |= VS_KILL_SETID;
-	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)
-	                                                   : -EINVAL;
+	/* What is open for writing can be cut, whatever its mode says by now. */
+	if (r == 0 && fi && (vs.vs_valid & VS_SIZE))
+		r = fe_use(fe, req, fi, vp, O_WRONLY, &fu);
+	else
+		fu.fu_f = fe_file(fe, fi);
+	if (r == 0)
+		r = vop_setattr(vp, fu.fu_f, &vs, &cr);
 	if (r < 0)
 		fe_error(req, r);
 	else
-		fe_attr(req, vp, f);
+		fe_attr(req, vp, fu.fu_f);
+	fe_unuse(&fu);
 }
 
 static void

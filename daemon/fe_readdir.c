@@ -12,8 +12,10 @@
  * are given back.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
 
@@ -29,27 +31,40 @@
 _Static_assert(GIVEN_AT + GIVEN_MAX * sizeof(struct vnode *) <= FE_DATA_MAX,
     "the vnodes fit behind the reply");
 
+/* The directory of a listing. */
+static int
+use_dir(struct fe *fe, fuse_req_t req, const struct fuse_file_info *fi, struct vnode *dvp,
+    struct fe_use *ret)
+{
+	int r = dvp ? fe_use(fe, req, fi, dvp, O_RDONLY | O_DIRECTORY, ret) : -ESTALE;
+
+	/* A handle of another directory says nothing of this one. */
+	if (r == 0 && ret->fu_f && ret->fu_f->f_vp != dvp)
+		r = -EBADF;
+	return r;
+}
+
 void
 fe_readdir(
     fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_READDIR);
-	struct file *f = fe_file(fe, fi);
+	struct vnode *dvp = fe_node(fe, ino);
 	struct fe_bufs *fb = fe_bufs(fe);
 	struct dirbuf db = {.db_cookie = (uint64_t)off};
+	struct fe_use fu = {0};
 	size_t used = 0;
-	int r;
+	int r = use_dir(fe, req, fi, dvp, &fu);
 
-	(void)ino;
-	if (!f || !fb) {
-		fe_error(req, !f ? -EBADF : -ENOMEM);
-		return;
-	}
+	if (r == 0 && !fb)
+		r = -ENOMEM;
 	if (size > FE_DIR_MAX)
 		size = FE_DIR_MAX;
-	db.db_base = fb->fb_dir;
+	db.db_base = fb ? fb->fb_dir : NULL;
 	db.db_cap = size;
-	r = vop_readdir(f, &db);
+	if (r == 0)
+		r = vop_readdir_at(dvp, fu.fu_f, &db);
+	fe_unuse(&fu);
 	if (r < 0) {
 		fe_error(req, r);
 		return;
@@ -164,7 +179,7 @@ add_round(struct plus *p, struct file *f, struct fe_bufs *fb, uint64_t *cookie)
 	    .db_want_vnodes = true,
 	};
 	struct dirrec *dr;
-	int r = vop_readdir(f, &db);
+	int r = vop_readdir_at(p->p_dvp, f, &db);
 
 	if (r < 0)
 		return r;
@@ -183,28 +198,30 @@ fe_readdirplus(
     fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_READDIRPLUS);
-	struct file *f = fe_file(fe, fi);
+	struct vnode *dvp = fe_node(fe, ino);
 	struct fe_bufs *fb = fe_bufs(fe);
 	uint64_t cookie = (uint64_t)off;
+	struct fe_use fu = {0};
 	struct plus p;
-	int r;
+	int r = fb ? use_dir(fe, req, fi, dvp, &fu) : -ENOMEM;
 
-	(void)ino;
-	if (!f || !fb) {
-		fe_error(req, !f ? -EBADF : -ENOMEM);
+	if (r < 0) {
+		fe_unuse(&fu);
+		fe_error(req, r);
 		return;
 	}
 	p = (struct plus){
 	    .p_fe = fe,
 	    .p_req = req,
-	    .p_dvp = f->f_vp,
+	    .p_dvp = dvp,
 	    .p_buf = fb->fb_data,
 	    .p_size = size > FE_DIR_MAX ? FE_DIR_MAX : size,
 	    .p_given = (struct vnode **)(fb->fb_data + GIVEN_AT),
 	};
 	do
-		r = add_round(&p, f, fb, &cookie);
+		r = add_round(&p, fu.fu_f, fb, &cookie);
 	while (r > 0 && p.p_size - p.p_used >= PLUS_MAX);
+	fe_unuse(&fu);
 	/* What has been listed before an error is good; the error comes again. */
 	if (r < 0 && p.p_used == 0) {
 		fe_error(req, r);

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_pass.h"
 #include "daemon/fe_stats.h"
 
@@ -214,6 +215,12 @@ fe_has_setid(struct vnode *vp, struct file *f)
 	       (va.va_mode & (S_ISUID | S_ISGID));
 }
 
+void
+fe_unknown(fuse_req_t req)
+{
+	(void)fuse_reply_err(req, ENOSYS);
+}
+
 /* Seconds, as libfuse wants them. */
 double
 fe_seconds(uint64_t ns)
@@ -252,7 +259,7 @@ fe_entry_fill(
 	e->ino = vfs_node_id(fe->fe_vfs, vp);
 	e->generation = fe->fe_generation;
 	fe_stat(&e->attr, &va);
-	e->attr_timeout = fe_seconds(mount_attr_ttl(dvp, vp, &va));
+	e->attr_timeout = fe_seconds(fe_attr_ttl(fe, dvp, vp, &va));
 	/* The name is the directory's: a key in an in-memory directory changes only by
 	 * attaching and detaching, which tell the kernel. */
 	e->entry_timeout = fe_seconds(mount_name_ttl(dvp));
@@ -302,5 +309,6 @@ fe_attr(fuse_req_t req, struct vnode *vp, struct file *f)
 		return;
 	}
 	fe_stat(&st, &va);
-	(void)fuse_reply_attr(req, &st, fe_seconds(mount_attr_ttl(NULL, vp, &va)));
+	(void)fuse_reply_attr(
+	    req, &st, fe_seconds(fe_attr_ttl(fuse_req_userdata(req), NULL, vp, &va)));
 }

@@ -29,6 +29,8 @@ struct fe_bufs *fe_bufs(struct fe *fe);
 
 /* Replies with r: 0 or -errno. */
 void fe_error(fuse_req_t req, int r);
+/* Replies that requests of this kind are not known here: the last of them.  It is no error. */
+void fe_unknown(fuse_req_t req);
 
 /* The request at hand has changed attributes of vp that the kernel believes to know: returns
  * when it has been told. */

@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "daemon/fe_mode.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
 #include "daemon/fe_uring.h"
@@ -126,7 +127,8 @@ put_time(const struct timespec *ts)
 }
 
 static int
-fill_statx(struct vnode *vp, struct file *f, struct wire_statx_out *out)
+fill_statx(
+    const struct fe *fe, struct vnode *vp, struct file *f, struct wire_statx_out *out)
 {
 	struct vattr va;
 	int r = vop_getattr(vp, f, &va);
@@ -134,7 +136,7 @@ fill_statx(struct vnode *vp, struct file *f, struct wire_statx_out *out)
 	if (r < 0)
 		return r;
 	memset(out, 0, sizeof(*out));
-	put_ttl(fe_seconds(mount_attr_ttl(NULL, vp, &va)), &out->attr_valid,
+	put_ttl(fe_seconds(fe_attr_ttl(fe, NULL, vp, &va)), &out->attr_valid,
 	    &out->attr_valid_nsec);
 	out->stat = (struct wire_statx){
 	    .mask = STATX_BASIC_STATS,
@@ -164,7 +166,8 @@ fe_statx(fuse_req_t req, struct vnode *vp, struct file *f)
 {
 	struct wire_statx_out out;
 	/* A handle of another file says nothing of this one. */
-	int r = fill_statx(vp, f && f->f_vp == vp ? f : NULL, &out);
+	int r =
+	    fill_statx(fuse_req_userdata(req), vp, f && f->f_vp == vp ? f : NULL, &out);
 
 	if (r < 0)
 		fe_error(req, r);

@@ -32,6 +32,7 @@ enum what {
 	NO_INODE,  /* attributes and pages */
 	NO_LIST,   /* the same of a directory of the host */
 	NO_ATTRS,
+	NO_PAGES, /* NO_INODE, for who waits for NO_ATTRS */
 };
 
 struct note {
@@ -60,6 +61,7 @@ queue_of(struct notify *nt, enum what what)
 {
 	switch (what) {
 	case NO_ATTRS:
+	case NO_PAGES:
 		return &nt->nt_notes[NQ_ATTRS];
 	case NO_EXPIRE:
 	case NO_LIST:
@@ -189,6 +191,12 @@ static void
 attrs_changed(void *arg, struct vnode *vp)
 {
 	note_new(arg, vp, NO_ATTRS, NULL);
+}
+
+static void
+pages_changed(void *arg, struct vnode *vp)
+{
+	note_new(arg, vp, NO_PAGES, NULL);
 }
 
 static void
@@ -326,6 +334,7 @@ static const struct vfs_notify_ops notify_ops = {
     .expire = name_expired,
     .listing = listing_changed,
     .attrs = attrs_changed,
+    .pages = pages_changed,
     .settle = settle,
     .settle_names = settle_names,
 };

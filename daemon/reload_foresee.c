@@ -81,21 +81,83 @@ carries_others(const struct foresee *fs, const char *path)
 	return false;
 }
 
+/* Where opens are not told: nodes of a mount that the kernel knew when it was asked to forget
+ * them.  What is in use it keeps; what is only looked at comes back as another. */
+struct users {
+	const struct mount *us_mp;
+	GHashTable *us_ids; /* or NULL: opens are told */
+	bool us_first;
+};
+
+/* The root stays the same, whoever looks at it. */
+static bool
+is_user(const void *obj, void *arg)
+{
+	const struct vnode *vp = obj;
+	struct users *us = arg;
+	void *id = GSIZE_TO_POINTER(vp->v_id);
+
+	if (vp->v_mount != us->us_mp || atomic_load(&vp->v_nlookup) == 0 ||
+	    atomic_load(&vp->v_flags) & VF_ROOT)
+		return false;
+	if (us->us_first)
+		g_hash_table_add(us->us_ids, id);
+	return !us->us_first && g_hash_table_contains(us->us_ids, id);
+}
+
+static void
+users_init(struct users *us, struct space *sp, const struct mount *mp, const char *path)
+{
+	struct vfs *v = &sp->sp_vfs;
+	AUTO_VNODE dvp = NULL;
+	struct name n;
+
+	*us = (struct users){.us_mp = mp};
+	if (!atomic_load(&sp->sp_unopened) || !v->vfs_notify ||
+	    namei_parent(v, path, false, &dvp, &n) < 0)
+		return;
+	us->us_ids = g_hash_table_new(NULL, NULL);
+	us->us_first = true;
+	(void)slots_any(&v->vfs_nodes, is_user, us);
+	us->us_first = false;
+	v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
+	v->vfs_notify->settle_names(v->vfs_notify_arg);
+}
+
+static void
+users_done(struct users *us)
+{
+	if (us->us_ids)
+		g_hash_table_destroy(us->us_ids);
+}
+
+/* carries: what is open may be the device of others, which go too. */
+static bool
+in_use(struct space *sp, struct users *us, bool carries)
+{
+	return (!carries && atomic_load(&us->us_mp->mnt_nopen) > 0) ||
+	       (us->us_ids && slots_any(&sp->sp_vfs.vfs_nodes, is_user, us));
+}
+
 static void
 image_goes(struct foresee *fs, const struct plan_step *ps)
 {
 	const struct timespec pause = {.tv_nsec = BUSY_PAUSE_MS * 1000000};
 	const struct mounted *md = images_find(fs->fs_space, ps->ps_path);
-	const struct mount *mp;
+	bool carries = carries_others(fs, ps->ps_path), busy;
+	struct users us;
 
-	if (!md || carries_others(fs, ps->ps_path))
+	if (!md)
 		return;
-	mp = image_root_peek(md->md_image)->v_mount;
+	users_init(
+	    &us, fs->fs_space, image_root_peek(md->md_image)->v_mount, ps->ps_path);
 	/* close(2) does not wait until the kernel has told us. */
-	for (int ms = 0; atomic_load(&mp->mnt_nopen) > 0 && ms < BUSY_WAIT_MS;
+	for (int ms = 0; in_use(fs->fs_space, &us, carries) && ms < BUSY_WAIT_MS;
 	     ms += BUSY_PAUSE_MS)
 		nanosleep(&pause, NULL);
-	if (atomic_load(&mp->mnt_nopen) == 0)
+	busy = in_use(fs->fs_space, &us, carries);
+	users_done(&us);
+	if (!busy)
 		return;
 	log_msg(LOG_ERR,
 	    "image at %s: it cannot be unmounted: files are open in it, or another is "
@@ -131,6 +193,10 @@ key_comes(struct foresee *fs, const struct plan_step *ps)
 	struct etfs_info info;
 	struct name n;
 
+	if (ps->ps_kind == PK_KEY && fs->fs_space->sp_writeback)
+		object(fs, &ps->ps_new,
+		    "this mount is one with writeback = yes: the kernel would not see what "
+		    "is on the host, and cannot be told otherwise before the next mount");
 	if (way_goes(fs, ps->ps_path))
 		return;
 	if (ps->ps_kind == PK_KEY &&

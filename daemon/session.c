@@ -4,6 +4,7 @@
 #include "daemon/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_log.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,9 +15,11 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/asks.h"
 #include "daemon/confine.h"
 #include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
@@ -27,9 +30,7 @@
 #include "daemon/options.h"
 #include "daemon/remount.h"
 #include "daemon/service.h"
-#include "daemon/store.h"
 #include "daemon/transport.h"
-#include "vfs/rumpfs.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -136,45 +137,6 @@ new_session(struct session *s)
 	return se;
 }
 
-/* What is in memory can be handed to the kernel where its account is the kernel's. */
-static void
-make_store(struct session *s)
-{
-	int r;
-
-	if (!s->s_fe.fe_want_passthrough)
-		return;
-	r = store_new(s->s_conf->c_size, &s->s_store);
-	if (r < 0)
-		log_msg(LOG_NOTICE,
-		    "files in memory are read and written through the daemon: no tmpfs: %s",
-		    strerror(-r));
-}
-
-static void
-drop_store(struct session *s)
-{
-	if (s->s_store)
-		s->s_store->st_free(s->s_store);
-	s->s_store = NULL;
-}
-
-/* Passthrough has been agreed on, or not. */
-static void
-use_store(struct session *s)
-{
-	struct mount *mem = s->s_space.sp_vfs.vfs_mem_root->v_mount;
-	int r = 0;
-
-	if (s->s_store && s->s_fe.fe_agreed & FE_INIT_PASSTHROUGH)
-		r = rumpfs_store_use(mem, s->s_store);
-	else
-		r = -EOPNOTSUPP;
-	if (r < 0)
-		drop_store(s);
-	s->s_store = NULL;
-}
-
 /* The kernel has said hello (called by a worker). */
 static void
 ready(void *arg)
@@ -182,7 +144,7 @@ ready(void *arg)
 	struct session *s = arg;
 
 	transport_agreed(s);
-	use_store(s);
+	asks_agreed(s);
 	readiness_start(s);
 }
 
@@ -362,7 +324,7 @@ serve(struct session *s)
 	if (r == 0)
 		r = set_more_flags(s);
 	if (r == 0)
-		make_store(s);
+		asks_mounted(s);
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
@@ -514,13 +476,10 @@ run(struct session *s)
 	r = fe_init(&s->s_fe, &s->s_space.sp_vfs);
 	if (r == 0) {
 		s->s_fe.fe_live = space_is_live(&s->s_space);
+		asks_init(s);
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;
-		/* Who may not hand out files (which is what administrators may) must not ask
-		 * for it either: it costs a level of stacked file systems. */
-		s->s_fe.fe_want_passthrough =
-		    !s->s_conf->c_no_passthrough && confine_can_unmount();
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);
@@ -528,7 +487,7 @@ run(struct session *s)
 			end_without_thread(EXIT_RUN,
 			    "a host path does not answer, and a reload or an image waits for it");
 		control_free(s->s_control);
-		drop_store(s);
+		asks_done(s);
 		fe_done(&s->s_fe);
 	} else {
 		log_msg(LOG_ERR, "%s", strerror(-r));

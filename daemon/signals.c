@@ -208,6 +208,12 @@ tell_users(struct session *s)
 {
 	unsigned n = slots_count(&s->s_space.sp_vfs.vfs_files);
 
+	/* Without opens nobody knows how many there are. */
+	if (atomic_load(&s->s_space.sp_unopened)) {
+		log_msg(LOG_NOTICE, "%s is in use: it is taken away from who uses it",
+		    s->s_mountpoint);
+		return;
+	}
 	log_msg(LOG_NOTICE,
 	    "%s is in use (open files: %u): it is taken away from who uses it",
 	    s->s_mountpoint, n);

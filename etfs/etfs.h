@@ -195,6 +195,9 @@ void etfs_overlaps(struct etfs *e,
  */
 int etfs_copy_in(const char *host, struct vnode *vp, struct etfs_why *why);
 
+/* The kernel tells of no opens: pages of host files go when their attributes are asked for
+ * and have moved.  Before the first request. */
+void etfs_unopened(struct etfs *e);
 /* Tells the host calls which device our own mount is, so that a mapped directory that
  * contains it is recognised.  Called once mounted, before the first request is served.
  * 0 or -ENOENT (not in the mount table). */

@@ -66,10 +66,10 @@ act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting)
 }
 
 bool
-writes_as_stranger(const struct enode *n, const struct cred *cr)
+writes_as_stranger(const struct enode *n, const struct cred *cr, bool once)
 {
-	return cr && cr->cr_uid != 0 && !key_is_dir(key_of(n)) && S_ISREG(n->n_ifmt) &&
-	       hc_features()->hf_privileged;
+	return cr && cr->cr_uid != 0 && (once || !key_is_dir(key_of(n))) &&
+	       S_ISREG(n->n_ifmt) && hc_features()->hf_privileged;
 }
 
 /* Of a regular file. */
@@ -204,6 +204,37 @@ link_size(int fd)
 	return hc_readlink(fd, target, sizeof(target), &len) == 0 ? len : 0;
 }
 
+/*
+ * The kernel keeps pages and listings over opens that it does not tell of, and asks for
+ * attributes each time instead (etfs_unopened()).  Where they have moved, pages go before the
+ * answer: it is what an open would be answered after.  The kernel throws this answer away
+ * then, but for who asked, and asks again when it needs one.
+ */
+static void
+unopened_told(struct enode *n, const struct hc_stat *hs, struct vattr *va)
+{
+	struct vfs *v = key_of(n)->k_etfs->e_vfs;
+	uint64_t now = (uint64_t)hs->hs_ctime.tv_sec * 1000000000 +
+	               (uint64_t)hs->hs_ctime.tv_nsec + hs->hs_size;
+	uint64_t was;
+
+	if (n->n_vn.v_type == VDIR)
+		share_blur(n, va); /* a listing is good as long as the time stays */
+	if (n->n_vn.v_type != VREG)
+		return;
+	was = atomic_exchange_explicit(&n->n_shown, now, memory_order_relaxed);
+	if (was && was != now && v->vfs_notify) {
+		v->vfs_notify->pages(v->vfs_notify_arg, &n->n_vn);
+		v->vfs_notify->settle(v->vfs_notify_arg);
+	}
+}
+
+void
+etfs_unopened(struct etfs *e)
+{
+	atomic_store(&e->e_unopened, true);
+}
+
 int
 etfs_has_setid(struct enode *n, int fd)
 {
@@ -233,13 +264,15 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	}
 	if (r == 0)
 		r = hc_stat(fd, &hs);
-	if (r == 0 && vp->v_type == VLNK && hs.hs_size == 0)
+	if (r < 0)
+		return r;
+	if (vp->v_type == VLNK && hs.hs_size == 0)
 		hs.hs_size = link_size(fd);
-	if (r == 0) {
-		fill(n, &hs, ret);
-		watch_told(n, &hs);
-	}
-	return r;
+	fill(n, &hs, ret);
+	watch_told(n, &hs);
+	if (atomic_load_explicit(&key_of(n)->k_etfs->e_unopened, memory_order_relaxed))
+		unopened_told(n, &hs, ret);
+	return 0;
 }
 
 /* Takes out of *vs what the key keeps to itself, and keeps it. */
@@ -283,8 +316,13 @@ set_size(
 	int r;
 
 	if (n->n_vn.v_op == &etfs_window_vops)
-		return size == k->k_win.r_len ? 0 : -EINVAL;
-	r = writes_as_stranger(n, cr) ? strip_setid(fd, NULL) : act_as(n, cr, &acting);
+		/* Without opens O_TRUNC, which a window ignores, comes as this. */
+		return size == k->k_win.r_len ||
+		               (size == 0 && !f && atomic_load(&k->k_etfs->e_unopened))
+		           ? 0
+		           : -EINVAL;
+	r = writes_as_stranger(n, cr, f && f->f_once) ? strip_setid(fd, NULL)
+	                                              : act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
 	/* An open file may be writable where its name is not. */

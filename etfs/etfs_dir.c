@@ -109,13 +109,15 @@ dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 	int r = node_pin(d, &pin), how = O_RDONLY | O_DIRECTORY | O_NOCTTY;
 
 	if (r == 0)
-		r = act_as(d, cr, &acting);
+		r = act_as(d, f->f_once ? NULL : cr, &acting);
 	if (r < 0)
 		return r;
 	/* As with files, as far as the host lets one who is not the owner. */
 	fd =
 	    WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how | (k->k_rdonly ? O_NOATIME : 0)));
 	if (fd == -EPERM && k->k_rdonly)
+		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
+	if (fd == -EACCES && f->f_once && act_as(d, cr, &acting) == 0)
 		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
 	act_done(&acting);
 	if (fd < 0)
@@ -145,10 +147,33 @@ struct listing {
 	struct edir *li_ed;
 	struct dirbuf *li_db;
 	bool li_merged;
+	bool
+	    li_once; /* the directory is open for this part alone: nothing to note it in */
 	int64_t li_pos;    /* the host's: what comes after it is next */
 	uint32_t li_index; /* merged: of the next entry */
 	uint32_t li_skip;  /* merged: of the first that is wanted */
 };
+
+/*
+ * A cookie above the base that says by itself where the host is.  Hashed directories use all
+ * of the host's range, and their end is the last of it: what has no room is that.  An entry
+ * has such a place by one chance in 2^29.
+ */
+static uint64_t
+cookie_alone(int64_t off)
+{
+	return off > INT64_MAX - (int64_t)DIR_COOKIE_BASE
+	           ? INT64_MAX
+	           : (uint64_t)off + DIR_COOKIE_BASE;
+}
+
+static int64_t
+place_alone(uint64_t cookie)
+{
+	if (cookie >= INT64_MAX)
+		return INT64_MAX;
+	return cookie > DIR_COOKIE_BASE ? (int64_t)(cookie - DIR_COOKIE_BASE) : 0;
+}
 
 /* The cookie of the entry after which the host is at off. */
 static int
@@ -158,6 +183,10 @@ cookie_for(struct listing *li, int64_t off, uint64_t *ret)
 
 	if (!li->li_merged) {
 		*ret = (uint64_t)off;
+		return 0;
+	}
+	if (li->li_once) {
+		*ret = cookie_alone(off);
 		return 0;
 	}
 	if (li->li_index == ed->ed_cap) {
@@ -187,6 +216,8 @@ find_place(struct listing *li)
 	li->li_index = 0;
 	if (!li->li_merged) {
 		li->li_pos = (int64_t)c;
+	} else if (li->li_once) {
+		li->li_pos = place_alone(c);
 	} else if (c > DIR_COOKIE_BASE && c - DIR_COOKIE_BASE <= UINT32_MAX) {
 		li->li_skip = (uint32_t)(c - DIR_COOKIE_BASE);
 		li->li_index = li->li_skip < ed->ed_n ? li->li_skip : ed->ed_n;
@@ -327,6 +358,7 @@ dir_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 	    .li_ed = f->f_priv,
 	    .li_db = db,
 	    .li_merged = merged,
+	    .li_once = f->f_once,
 	};
 	int r = node_inside(li.li_dir, li.li_ed->ed_file.ef_fd);
 
@@ -343,6 +375,7 @@ dir_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 
 const struct vops etfs_dir_vops = {
     .vo_name = "etfs-dir",
+    .vo_flags = VOPS_OPENED,
     .lookup = dir_lookup,
     .getattr = etfs_getattr,
     .setattr = etfs_setattr,

@@ -286,7 +286,8 @@ static int
 remove_name(struct enode *d, const struct name *n, bool dir, const struct cred *cr)
 {
 	AUTO_OWN own = watch_own(d);
-	AUTO_PIN pin = {.p_fd = -1};
+	AUTO_NODE there = NULL;
+	AUTO_PIN pin = {.p_fd = -1}, held = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r = dir_is_leaf(d) ? -ENOENT : node_pin(d, &pin);
 
@@ -294,6 +295,8 @@ remove_name(struct enode *d, const struct name *n, bool dir, const struct cred *
 		r = check_shown(d, pin.p_fd, n);
 	if (r == 0 && dir && key_of(d)->k_type == ETFS_DIR)
 		r = -EPERM;
+	if (r == 0 && !dir)
+		hold_name(d, pin.p_fd, n, &there, &held);
 	if (r == 0)
 		r = act_as(d, cr, &acting);
 	return r < 0 ? r : hc_unlink(pin.p_fd, n->n_ptr, dir);

@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "etfs/etfs_private.h"
 
@@ -238,6 +239,21 @@ node_unpin(struct pin *p)
 	p->p_node = NULL;
 }
 
+void
+hold_name(struct enode *d, int dirfd, const struct name *n, struct enode **ret_node,
+    struct pin *ret)
+{
+	struct etfs_key *k = key_of(d);
+	struct hc_stat hs;
+
+	if (!atomic_load_explicit(&k->k_etfs->e_unopened, memory_order_relaxed) ||
+	    hc_stat_beneath(dirfd, n->n_ptr, &hs) < 0 || S_ISDIR(hs.hs_mode))
+		return;
+	*ret_node = node_find(k, &hs, 0);
+	if (*ret_node)
+		(void)node_pin(*ret_node, ret);
+}
+
 /* Whether the node's fd may be closed: nobody uses it, and there is a way back. */
 static bool
 closable_locked(const struct enode *n)
@@ -265,16 +281,30 @@ victim_locked(struct etfs_shard *sh, unsigned keep)
 	return NULL;
 }
 
+/* Without a name on the host, and maybe in use without an open file that would keep it. */
+static bool
+hangs_on_fd(const struct enode *n)
+{
+	struct hc_stat hs;
+
+	return atomic_load_explicit(
+		   &key_of(n)->k_etfs->e_unopened, memory_order_relaxed) &&
+	       hc_stat(n->n_fd, &hs) == 0 && hs.hs_nlink == 0;
+}
+
 /* Closes the victim's fd.  False: there turned out to be no way back, so it stays. */
 static bool
 evict(struct etfs_shard *sh, struct enode *n)
 {
 	struct hc_handle *h = NULL;
 	bool take = !n->n_handle && n->n_fs->hf_mount_fd >= 0;
+	bool last = hangs_on_fd(n);
 	int fd = -1, r = 0;
 
 	/* The pin keeps n_fd, and only evict() sets n_handle. */
-	if (take)
+	if (last)
+		r = -EBUSY;
+	else if (take)
 		r = hc_handle_get(n->n_fd, &h);
 	lk_mutex(&sh->sh_mtx, LK_LEAF);
 	if (h && !n->n_handle) {
@@ -282,7 +312,7 @@ evict(struct etfs_shard *sh, struct enode *n)
 		h = NULL;
 	}
 	n->n_pins--;
-	if (r < 0 && !node_is_root(n) && !n->n_real && !n->n_name) {
+	if (last || (r < 0 && !node_is_root(n) && !n->n_real && !n->n_name)) {
 		/* Out of the way of the search; it comes round again. */
 		list_del(sh, n);
 		list_add(sh, n);

@@ -61,7 +61,10 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
-	bool only = false, stranger = writes_as_stranger(n, cr);
+	/* For one request it is opened as the daemon: who was let open it, as whom, is not
+	 * known.  A network's server may not know the daemon. */
+	const struct cred *as = f->f_once ? NULL : cr;
+	bool only = false, stranger = writes_as_stranger(n, cr, f->f_once);
 	int r = key_alive(n), how = (flags & HOST_FLAGS) | O_NOCTTY;
 
 	/* What cannot be written does not show either that it was read. */
@@ -72,10 +75,12 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	if (r == 0 && stranger && (how & O_TRUNC))
 		r = strip_setid(pin.p_fd, NULL);
 	if (r >= 0)
-		r = act_as(n, cr, &acting);
+		r = act_as(n, as, &acting);
 	if (r < 0)
 		return r;
 	fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
+	if (fd == -EACCES && !as && act_as(n, cr, &acting) == 0)
+		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
 	/* The kernel has asked who owns the file as it is seen; the host may see another. */
 	if (fd == -EPERM && (how & O_NOATIME)) {
 		how &= ~O_NOATIME;
@@ -615,6 +620,7 @@ window_ioctl(struct vnode *vp, struct file *f, unsigned cmd, const void *in,
 
 const struct vops etfs_live_vops = {
     .vo_name = "etfs-file",
+    .vo_flags = VOPS_OPENED,
     COMMON_ROWS,
     .open = live_open,
     .close = efile_close,
@@ -631,6 +637,7 @@ const struct vops etfs_live_vops = {
 
 const struct vops etfs_window_vops = {
     .vo_name = "etfs-window",
+    .vo_flags = VOPS_OPENED,
     COMMON_ROWS,
     .open = window_open,
     .close = efile_close,

@@ -103,8 +103,9 @@ struct etfs {
 	_Atomic uint64_t e_nkeys; /* a */
 	struct etfs_opts
 	    e_opts; /* c; eo_ttl_ns e_key_mtx, eo_rdonly the changing thread's */
-	_Atomic bool e_rdonly; /* a: etfs_set_rdonly() */
-	unsigned e_shard_fds;  /* c: how many fds a shard may keep */
+	_Atomic bool e_rdonly;   /* a: etfs_set_rdonly() */
+	_Atomic bool e_unopened; /* a: etfs_unopened() */
+	unsigned e_shard_fds;    /* c: how many fds a shard may keep */
 	pthread_mutex_t e_key_mtx;
 	pthread_mutex_t e_fs_mtx;
 	_Atomic(struct hostfs *) e_fs; /* a: only ever added to, under e_fs_mtx */
@@ -186,6 +187,8 @@ struct enode {
 	bool n_hashed;   /* s */
 	bool n_listed;   /* s: in the list of those with an fd */
 	int n_fd;        /* s: an O_PATH fd, or -1 */
+	/* a: etfs_unopened(): what was shown last of when it has changed; 0: nothing */
+	_Atomic uint64_t n_shown;
 	uint32_t n_pins; /* s: users of n_fd */
 	_Atomic uint64_t
 	    n_told_ns;    /* a: ctime that was told last; 0: nothing is known of it */
@@ -359,6 +362,12 @@ void fds_shrink(struct etfs *e);
 int efile_open(struct enode *n, int *fd, size_t size, struct file *f);
 void efile_close(struct file *f);
 
+/* The name in d, which dirfd is of, may be the last of its file.  Where that may be in use
+ * without an open file (etfs_unopened()), its node, if there is one, gets an fd that keeps it
+ * while it has the name. */
+void hold_name(struct enode *d, int dirfd, const struct name *n, struct enode **ret_node,
+    struct pin *ret);
+
 /* A host call that gives an fd, once more with room made if there are too many. */
 #define WITH_FDS(e, call)                                             \
 	({                                                            \
@@ -391,8 +400,8 @@ int act_as(const struct enode *n, const struct cred *cr, bool *ret_acting);
  * out. */
 int act_as_owner(struct enode *n, const struct cred *cr, bool *ret_acting);
 /* Whether what *cr writes to n is written by the daemon, to whom the host leaves set-id
- * bits that it would take off for *cr. */
-bool writes_as_stranger(const struct enode *n, const struct cred *cr);
+ * bits that it would take off for *cr.  once: through a file of vop_open_once(). */
+bool writes_as_stranger(const struct enode *n, const struct cred *cr, bool once);
 /* Takes those off the host file, which somebody is about to change in that way.  If that
  * fails the change is not to be made. */
 /* cr: of whom more is known; or NULL.  Whether there were any (1, 0), or -errno. */

@@ -172,7 +172,8 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 	struct enode *from = node_of(fdvp), *to = node_of(tdvp);
 	AUTO_OWN own_from = watch_own(from);
 	AUTO_OWN own_to = watch_own(to);
-	AUTO_PIN fp = {.p_fd = -1}, tp = {.p_fd = -1};
+	AUTO_NODE there = NULL;
+	AUTO_PIN fp = {.p_fd = -1}, tp = {.p_fd = -1}, held = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	int r;
 
@@ -185,6 +186,8 @@ etfs_rename(struct vnode *fdvp, const struct name *fname, struct vnode *tdvp,
 		r = node_pin(to, &tp);
 	if (r == 0)
 		r = check_rename(from, fp.p_fd, fname, to, tp.p_fd, tname, flags);
+	if (r == 0)
+		hold_name(to, tp.p_fd, tname, &there, &held);
 	if (r == 0)
 		r = act_as(to, cr, &acting);
 	if (r == 0)

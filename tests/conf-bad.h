@@ -341,6 +341,9 @@ static const struct {
      "[mount /d]\n"
      "device = /b/c/disk\n",
 	"5: [mount /b] device: it is in [mount /a] (t.conf:1), whose device is in this one, expected no circle"},
+    {"[daemon]\nwriteback = yes\n[etfs /a]\nhost = a\n",
+	"3: [etfs /a]: with writeback = yes the kernel does not look at what is on the "
+	"host, expected no [etfs] section, or writeback = no"},
     {"[mount /a]\n"
      "host = a\n"
      "[mount /a]\n"

@@ -87,10 +87,13 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 	int r;
 
 	/* A file opened to append cannot be kept by the kernel from ceasing to; what was
-	 * open otherwise before the flag was set goes on. */
-	if (!u->uio_append && f && (f->f_flags & O_APPEND) &&
-	    (rn->rn_flags & FS_APPEND_FL))
-		return -EPERM;
+	 * open otherwise before the flag was set goes on.  Without opens it cannot be known
+	 * what was open before. */
+	if (rn->rn_flags) {
+		r = rumpfs_may_write(rn, f, u);
+		if (r < 0)
+			return r;
+	}
 	if (u->uio_append) {
 		struct rattr a;
 

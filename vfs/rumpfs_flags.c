@@ -70,6 +70,18 @@ rumpfs_may_setattr(
 	return 0;
 }
 
+int
+rumpfs_may_write(const struct rumpfs_node *rn, const struct file *f, const struct uio *u)
+{
+	bool appends = u->uio_append || u->uio_kept;
+
+	if (!f && (rn->rn_flags & FS_IMMUTABLE_FL))
+		return -EPERM;
+	if ((!f || (f->f_flags & O_APPEND)) && (rn->rn_flags & FS_APPEND_FL) && !appends)
+		return -EPERM;
+	return 0;
+}
+
 bool
 rumpfs_may_setgid(const struct rumpfs_node *rn, const struct cred *cr)
 {

@@ -203,6 +203,9 @@ int rumpfs_may_setattr(
 bool rumpfs_may_setgid(const struct rumpfs_node *rn, const struct cred *cr);
 uint32_t rumpfs_setid_lost(
     const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr);
+/* f NULL: it is not known how it was opened. */
+int rumpfs_may_write(
+    const struct rumpfs_node *rn, const struct file *f, const struct uio *u);
 int rumpfs_may_fallocate(const struct rumpfs_node *rn, int mode);
 bool rumpfs_keeps_atime(const struct rumpfs_node *rn);
 /* What is handed down to a new node in dir, or NULL. */

@@ -167,7 +167,7 @@ rumpfs_setattr(
 	if (vs->vs_valid & VS_MTIME)
 		rn->rn_mtime_ns =
 		    vs->vs_valid & VS_MTIME_NOW ? now : ns_of(&vs->vs_mtime);
-	rn->rn_ctime_ns = now;
+	rn->rn_ctime_ns = vs->vs_has_ctime ? ns_of(&vs->vs_ctime) : now;
 	if (vp->v_type == VREG && rn->rn_data.rd_store)
 		times_stored(rn, vs->vs_valid);
 	return 0;

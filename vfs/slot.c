@@ -203,6 +203,27 @@ slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg)
 		}
 }
 
+bool
+slots_any(struct slots *t, bool (*is)(const void *obj, void *arg), void *arg)
+{
+	bool found = false;
+
+	for (uint32_t c = 0; !found; c++) {
+		lk_mutex(&t->st_mtx, LK_LEAF);
+		if (c >= t->st_top) {
+			lk_mutex_unlock(&t->st_mtx, LK_LEAF);
+			return false;
+		}
+		for (uint32_t i = 0; i < t->st_chunks[c].sc_fresh && !found; i++) {
+			const void *obj = atomic_load(&slots_of(t, c)[i].sl_obj);
+
+			found = obj && is(obj, arg);
+		}
+		lk_mutex_unlock(&t->st_mtx, LK_LEAF);
+	}
+	return true;
+}
+
 uint32_t
 slots_count(struct slots *t)
 {

@@ -69,6 +69,10 @@ void *slot_hold(struct slots *t, uint64_t id, bool (*hold)(void *obj));
 /* Calls fn for every object; nothing may be added meanwhile, but objects may be released. */
 void slots_each(struct slots *t, void (*fn)(void *obj, void *arg), void *arg);
 
+/* Whether there is an object for which is() says so, under a lock of rank LEAF: objects come
+ * and go meanwhile, but not the one that it is asked about. */
+bool slots_any(struct slots *t, bool (*is)(const void *obj, void *arg), void *arg);
+
 uint32_t slots_count(struct slots *t);
 
 #endif

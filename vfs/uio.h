@@ -39,7 +39,10 @@ struct uio {
 	bool uio_append; /* writing: at the end of the file, wherever that is by then */
 	/* writing: who may not keep the set-id bits that are on the file, which go; or NULL */
 	const struct cred *uio_killer;
-	bool uio_killed;  /* writing: there were some */
+	bool uio_killed; /* writing: there were some */
+	/* writing: the kernel has kept it for a while, and decided when it took it; where it
+	 * was appended, it has its place by now */
+	bool uio_kept;
 	size_t uio_taken; /* writing: how much of the source has been consumed */
 	void *uio_arg;    /* the asker's own */
 };

@@ -84,6 +84,10 @@ struct vattr_set {
 	uint32_t vs_uid, vs_gid;
 	uint64_t vs_size;
 	struct timespec vs_atime, vs_mtime;
+	/* Who keeps the time of change himself says it; else it is now.  What cannot have
+	 * another keeps its own. */
+	bool vs_has_ctime;
+	struct timespec vs_ctime;
 };
 
 /* Who asks.  Permission is the kernel's business (default_permissions); this says to whom
@@ -133,7 +137,8 @@ struct file {
 	int f_fd;           /* c: etfs: the host file; -1 elsewhere */
 	void *f_priv;       /* the file system's own */
 	struct dirscan *f_scan; /* vop.c: where a merged directory listing stands */
-	uint64_t f_id;          /* c: slot id in vfs_files */
+	uint64_t f_id;          /* c: slot id in vfs_files; 0: f_once */
+	bool f_once;            /* c: stands for one that is not here (vop_open_once) */
 	uint8_t f_kernel;       /* the front end's: how the kernel has it open */
 };
 

@@ -320,6 +320,8 @@ vop_write(struct vnode *vp, struct file *f, struct uio *u)
 		r = -EROFS;
 	} else if (u->uio_off > INT64_MAX || u->uio_len > INT64_MAX - u->uio_off) {
 		r = -EFBIG;
+	} else if (!f && vn_is_device(vp)) {
+		r = -EBUSY;
 	} else if (vp->v_type == VREG && vp->v_op->write) {
 		vop_lock_excl(vp);
 		r = vp->v_op->write(vp, f, u);
@@ -363,6 +365,8 @@ vop_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t
 		r = -EINVAL;
 	} else if (off > INT64_MAX || len > INT64_MAX - off) {
 		r = -EFBIG;
+	} else if (!f && vn_is_device(vp)) {
+		r = -EBUSY;
 	} else if (vp->v_type == VREG && vp->v_op->fallocate) {
 		vop_lock_excl(vp);
 		r = vp->v_op->fallocate(vp, f, mode, off, len);

@@ -109,6 +109,9 @@ enum dirkeep {
 
 enum vops_flags {
 	VOPS_LOCKED = 1 << 0, /* the wrappers take the locks of the rows above */
+	/* Contents and listings are reached through an open file.  Without the flag each op
+	 * that is given one takes NULL for it too. */
+	VOPS_OPENED = 1 << 1,
 };
 
 /*
@@ -157,8 +160,9 @@ struct vops {
 	/* VOPS_LOCKED: checked already; moves the entries. */
 	int (*rename_locked)(const struct vrename *rn);
 
-	/* f is zeroed but for f_flags and f_fd = -1. O_TRUNC is in flags and to be
-	 * obeyed. */
+	/* f is zeroed but for f_flags and f_fd = -1, and f_once where cr is who uses a file
+	 * that somebody, maybe another, was let open (VOPS_OPENED).  O_TRUNC is in flags and
+	 * to be obeyed. */
 	int (*open)(struct vnode *vp, int flags, const struct cred *cr, struct file *f);
 	void (*close)(struct file *f);
 	int (*flush)(struct file *f);
@@ -240,6 +244,13 @@ int vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **r
  * nobody else may (VF_DEVICE: -EBUSY). */
 int vop_open_device(
     struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f);
+/*
+ * Opens for one request of somebody whose opening was not told (FUSE without opens): the
+ * kernel has let him, by the mode; so the daemon opens it, and cr says only who he is.  A
+ * handle it has none.  What needs no open file (VOPS_OPENED) gives NULL in *ret_f.
+ */
+int vop_open_once(
+    struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f);
 void vop_close(struct file *f);
 int vop_flush(struct file *f);
 int vop_read(struct vnode *vp, struct file *f, struct uio *u);
@@ -259,6 +270,9 @@ int vop_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to
     size_t len, size_t *ret_done);
 /* Lists a directory opened with vop_open(), attachments merged in. */
 int vop_readdir(struct file *f, struct dirbuf *db);
+/* The same of a directory that is not open but for this part (f is of vop_open_once(), and
+ * NULL where that says so): any part can be listed at any time by its cookie alone. */
+int vop_readdir_at(struct vnode *dvp, struct file *f, struct dirbuf *db);
 /* What may be kept of the listing of a directory that has just been opened.  Whoever keeps
  * one drops it by himself at changes that he asks for, and when he is told (vfs_notify). */
 enum dirkeep vop_listing(struct file *f);

@@ -4,7 +4,9 @@
  * In a directory that has attachments when it is opened, a listing starts with those
  * (cookies 1 … DIR_COOKIE_BASE: their sequence numbers) and goes on with the file
  * system's own entries (cookies above it), leaving out the names that attachments cover.
- * In any other directory the file system's cookies are passed on as they are.
+ * In any other directory the file system's cookies are passed on as they are.  Where
+ * directories are listed without being opened, every listing is a merged one, so that a cookie
+ * says by itself where it goes on.
  *
  * Kept listings.  The kernel may keep a listing, and hand it out without asking.  It drops
  * what it keeps at changes that are made through it, and when it is told that a name has been
@@ -192,21 +194,32 @@ list_uncovered(struct vnode *dvp, struct file *f, struct dirbuf *db)
 	}
 }
 
+/* Is the listing that f is at a merged one?  0, 1 or -ENOMEM. */
 static int
-list(struct file *f, struct dirbuf *db)
+is_merged(struct vnode *dvp, struct file *f)
 {
-	struct vnode *dvp = f->f_vp;
-
-	if (dvp->v_type != VDIR || !dvp->v_op->readdir)
-		return -ENOTDIR;
+	/* A cookie alone must say what it is of. */
+	if (!f || f->f_once)
+		return 1;
 	if (!f->f_scan) {
 		f->f_scan = malloc(sizeof(*f->f_scan));
 		if (!f->f_scan)
 			return -ENOMEM;
 		f->f_scan->ds_merged = atomic_load(&dvp->v_shadow) != NULL;
 	}
-	if (!f->f_scan->ds_merged)
-		return list_own(dvp, f, db, false);
+	return f->f_scan->ds_merged;
+}
+
+static int
+list(struct vnode *dvp, struct file *f, struct dirbuf *db)
+{
+	int r;
+
+	if (dvp->v_type != VDIR || !dvp->v_op->readdir)
+		return -ENOTDIR;
+	r = is_merged(dvp, f);
+	if (r <= 0)
+		return r < 0 ? r : list_own(dvp, f, db, false);
 	if (db->db_cookie < DIR_COOKIE_BASE) {
 		list_attached(dvp, db);
 		if (db->db_full)
@@ -218,18 +231,24 @@ list(struct file *f, struct dirbuf *db)
 int
 vop_readdir(struct file *f, struct dirbuf *db)
 {
+	return vop_readdir_at(f->f_vp, f, db);
+}
+
+int
+vop_readdir_at(struct vnode *dvp, struct file *f, struct dirbuf *db)
+{
 	uint64_t from = db->db_cookie;
 	int r;
 
 	db->db_used = 0;
 	db->db_full = false;
-	r = list(f, db);
+	r = list(dvp, f, db);
 	if (r < 0) {
 		dirbuf_release(db, NULL);
 		db->db_used = 0;
 	}
 	TRACE("readdir node=%llu cookie=%llu = %d bytes=%zu",
-	    (unsigned long long)f->f_vp->v_id, (unsigned long long)from, r, db->db_used);
+	    (unsigned long long)dvp->v_id, (unsigned long long)from, r, db->db_used);
 	return r;
 }
 

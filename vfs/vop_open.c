@@ -11,7 +11,7 @@
 
 /* An open file with an id, its vnode not yet opened. */
 static int
-file_new(struct vnode *vp, int flags, struct file **ret_f)
+file_new(struct vnode *vp, int flags, bool once, struct file **ret_f)
 {
 	struct file *f = calloc(1, sizeof(*f));
 	int r;
@@ -20,7 +20,8 @@ file_new(struct vnode *vp, int flags, struct file **ret_f)
 		return -ENOMEM;
 	f->f_flags = flags;
 	f->f_fd = -1;
-	r = slot_new(&vp->v_mount->mnt_vfs->vfs_files, f, &f->f_id);
+	f->f_once = once;
+	r = once ? 0 : slot_new(&vp->v_mount->mnt_vfs->vfs_files, f, &f->f_id);
 	if (r < 0) {
 		free(f);
 		return r;
@@ -37,7 +38,8 @@ file_free(struct file *f)
 {
 	struct vnode *vp = f->f_vp;
 
-	slot_release(&vp->v_mount->mnt_vfs->vfs_files, f->f_id);
+	if (!f->f_once)
+		slot_release(&vp->v_mount->mnt_vfs->vfs_files, f->f_id);
 	free(f->f_scan);
 	free(f);
 	atomic_fetch_sub_explicit(&vp->v_mount->mnt_nopen, 1, memory_order_relaxed);
@@ -52,7 +54,8 @@ to_write(int flags)
 }
 
 static int
-open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+open_file(
+    struct vnode *vp, int flags, const struct cred *cr, bool once, struct file **ret_f)
 {
 	bool writes = to_write(flags);
 	struct file *f;
@@ -64,7 +67,7 @@ open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_
 		return -ENXIO;
 	if (writes && rdonly(vp))
 		return -EROFS;
-	r = file_new(vp, flags, &f);
+	r = file_new(vp, flags, once, &f);
 	if (r < 0)
 		return r;
 	r = vp->v_op->open ? vp->v_op->open(vp, flags, cr, f) : 0;
@@ -77,26 +80,40 @@ open_file(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_
 
 /* What an image is mounted from is the image's. */
 static int
-open_shared(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+open_shared(
+    struct vnode *vp, int flags, const struct cred *cr, bool once, struct file **ret_f)
 {
 	if (to_write(flags) && vn_is_device(vp))
 		return rdonly(vp) ? -EROFS : -EBUSY;
-	return open_file(vp, flags, cr, ret_f);
+	return open_file(vp, flags, cr, once, ret_f);
 }
 
 int
 vop_open_device(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
 {
-	return open_file(vp, flags, cr, ret_f);
+	return open_file(vp, flags, cr, false, ret_f);
 }
 
 int
 vop_open(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
 {
-	int r = open_shared(vp, flags, cr, ret_f);
+	int r = open_shared(vp, flags, cr, false, ret_f);
 
 	TRACE("open node=%llu flags=%#x = %d file=%llu", ID(vp), (unsigned)flags, r,
 	    r == 0 ? (unsigned long long)(*ret_f)->f_id : 0);
+	return r;
+}
+
+int
+vop_open_once(struct vnode *vp, int flags, const struct cred *cr, struct file **ret_f)
+{
+	int r = 0;
+
+	if (vp->v_op->vo_flags & VOPS_OPENED)
+		r = open_shared(vp, flags, cr, true, ret_f);
+	else
+		*ret_f = NULL;
+	TRACE("open_once node=%llu flags=%#x = %d", ID(vp), (unsigned)flags, r);
 	return r;
 }
 
@@ -140,7 +157,7 @@ create_existing(struct vnode *dvp, const struct name *n, int flags, const struct
 	else
 		r = owner_may_open(vp, flags, cr);
 	if (r == 0)
-		r = open_shared(vp, flags & ~(O_CREAT | O_EXCL), cr, ret_f);
+		r = open_shared(vp, flags & ~(O_CREAT | O_EXCL), cr, false, ret_f);
 	if (r < 0)
 		vn_unref(vp);
 	else
@@ -155,7 +172,7 @@ create_native(struct vnode *dvp, const struct name *n, const struct vmake *mk, i
 {
 	struct file *f;
 	struct vnode *vp;
-	int r = file_new(dvp, flags, &f);
+	int r = file_new(dvp, flags, false, &f);
 
 	if (r < 0)
 		return r;
@@ -184,7 +201,7 @@ create_made(struct vnode *dvp, const struct name *n, const struct vmake *mk, int
 	int r;
 
 	flags &= ~(O_CREAT | O_EXCL | O_TRUNC);
-	r = file_new(dvp, flags, &f);
+	r = file_new(dvp, flags, false, &f);
 	if (r < 0)
 		return r;
 	r = vop_make_plain(dvp, n, mk, cr, &vp);
@@ -254,7 +271,7 @@ tmpfile_open(struct vnode *dvp, const struct vmake *mk, int flags, const struct 
 		return -EROFS;
 	if (!dvp->v_op->tmpfile)
 		return -EOPNOTSUPP;
-	r = file_new(dvp, flags & ~(O_TMPFILE | O_CREAT | O_EXCL), &f);
+	r = file_new(dvp, flags & ~(O_TMPFILE | O_CREAT | O_EXCL), false, &f);
 	if (r < 0)
 		return r;
 	vop_lock_shared(dvp);

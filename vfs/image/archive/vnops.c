@@ -174,7 +174,7 @@ ar_read(struct vnode *vp, struct file *f, struct uio *u)
 	uint64_t pos, n;
 
 	if (an->an_kind >= DK_SECRET)
-		return -EIO;
+		return an->an_kind == DK_SECRET ? -EACCES : -EIO;
 	if (u->uio_off >= an->an_size)
 		return 0;
 	want = u->uio_len < an->an_size - u->uio_off ? u->uio_len

@@ -1,0 +1,170 @@
+#!/bin/bash
+# Opens and listings that send nothing: where only memory is shown, what a cached open, read
+# and close, a look, and a listing cost in messages is none; and what is added to such a mount
+# later is right without opens.
+LIMIT=60
+. "$(dirname "$0")/lib.sh"
+M=$W/m
+CTL=$(dirname "$RUMPFUSE")/rumpfusectl
+
+# asked OPERATION: how often.
+asked()
+{
+	"$CTL" "$M" stats | awk -v op="$1" 'NF > 5 && $1 == op { n = $2 } END { print n + 0 }'
+}
+
+# all: how often anything was asked, but for what asking itself costs.
+all()
+{
+	"$CTL" "$M" stats -j | tr ',{' '\n\n' | awk -F: '/"count"/ { n += $2 } END { print n + 0 }'
+}
+
+# says WANTED WHAT COMMAND…: what it prints.
+says()
+{
+	local want=$1 what=$2
+	shift 2
+	same "$what" "$("$@" 2>&1)" "$want"
+}
+
+rf_mount none "$M" || done_testing
+echo text >"$M/file"
+mkdir "$M/dir"
+for i in {1..50}; do : >"$M/dir/$i"; done
+cat "$M/file" "$M/dir/1" >/dev/null
+ls -l "$M/dir" "$M" >/dev/null
+ls -l "$M/dir" "$M" >/dev/null
+[ -e "$M/none" ] && fail "there is nothing as yet"
+before=$(all)
+for i in {1..40}; do
+	line=$(<"$M/file")
+	names=("$M/dir"/*)
+	[ -e "$M/none" ] && fail "a name that is not there"
+done
+[ -e "$M/dir/1" ] || fail "a name that is there"
+after=$(all)
+same "what is read" "$line ${#names[@]}" "text 50"
+same "messages of 40 times open, read, close, list and look" "$((after - before))" 0
+at_most "opens" "$(asked open)" 3
+at_most "opendirs" "$(asked opendir)" 3
+says "" "nothing is left open" sh -c "'$CTL' '$M' stats | awk '/^open files/ && \$3 != 0'"
+
+# What an open would do.
+echo longer text >"$M/file"
+says "longer text" "O_TRUNC" cat "$M/file"
+echo more >>"$M/file"
+says "longer text
+more" "O_APPEND" cat "$M/file"
+exec 5<>"$M/gone"
+echo kept >&5
+rm "$M/gone"
+sync "$M"
+says kept "without a name" cat <(exec 6<"/proc/$$/fd/5"; cat <&6)
+says 0 "its links" stat -Lc %h "/proc/$$/fd/5"
+exec 5>&-
+mv "$M/dir/1" "$M/dir/renamed"
+touch "$M/dir/new"
+rm "$M/dir/2"
+says 50 "a listing after changes" sh -c "ls '$M/dir' | wc -l"
+says "new
+renamed" "and what is new" sh -c "ls '$M/dir' | grep -v '^[0-9]'"
+cp /bin/true "$M/true"
+check "a program runs" "$M/true"
+"$TESTBIN/p-io" "$M" >/dev/null 2>&1 || true
+: >"$M/fixed"
+if chattr +i "$M/fixed" 2>/dev/null; then
+	refuse "an immutable file is not written" "not permitted" bash -c "echo x >>'$M/fixed'"
+	refuse "nor truncated" "not permitted" bash -c ": >'$M/fixed'"
+	chattr -i "$M/fixed"
+fi
+
+# Two listings at a time, and entries that go meanwhile: nothing that stays is missed.
+mkdir "$M/big"
+(cd "$M/big" && seq -f n%05g 1 6000 | xargs touch)
+exec 7< <(cd "$M/big" && find . -name 'n*' -print)
+read -r line <&7
+rm "$M/big"/n0[0-2]*
+ls "$M/big" | wc -l >/dev/null
+ls "$M/big" >/dev/null
+same "all that stays is listed once" "$( (echo "$line"; cat <&7) | grep -c 'n0[3-6]')" 3001
+exec 7<&-
+check "rm of a large directory" rm -r "$M/big"
+
+# Keys that are added later.
+H=$W/h
+mkdir "$H"
+echo one >"$H/f"
+echo inside >"$H/g"
+head -c 1M /dev/zero | tr '\0' a >"$W/img"
+"$CTL" "$M" add "/k=$H" >/dev/null || fail "adding a directory"
+"$CTL" "$M" add "/p=$W/img,type=blk,begin=4096,size=8192" >/dev/null || fail "adding a window"
+"$CTL" "$M" add "/ro=$H/g,access=ro" >/dev/null || fail "adding a file"
+says one "a file of the host" cat "$M/k/f"
+for n in two six ten; do
+	echo $n >"$H/f"
+	says $n "after a change on the host: $n" cat "$M/k/f"
+done
+echo through >"$M/k/f"
+says through "written through" cat "$H/f"
+echo more >>"$M/k/f"
+says "through
+more" "appended through" cat "$H/f"
+says "f
+g" "a listing" ls "$M/k"
+echo x >"$H/x"
+says "f
+g
+x" "a listing after a change on the host" ls "$M/k"
+rm "$H/x"
+says "f
+g" "and another" ls "$M/k"
+exec 5<>"$M/k/f"
+rm "$M/k/f"
+echo "still there" >&5
+says "still there" "an unlinked file of the host" cat <(tail -n 2 "/proc/$$/fd/5")
+exec 5>&-
+echo fresh >"$M/k/made"
+says fresh "a file that was made" cat "$H/made"
+mv "$H/g" "$H/g.old"
+echo other >"$H/g"
+for i in {1..60}; do
+	[ "$(cat "$M/k/g")" = other ] && break
+	sleep 0.05
+done
+says other "a file that was replaced, within the time of names" cat "$M/k/g"
+refuse "what is read-only" "Read-only file system" bash -c "echo x >>'$M/ro'"
+printf bbbb >"$M/p"
+same "a window is written inside it" "$(head -c 4102 "$W/img" | tail -c 8)" aabbbbaa
+same "and no longer" "$(stat -c %s "$M/p")" 8192
+refuse "nor at its end" "No space left" bash -c "echo >>'$M/p'"
+refuse "nor cut" "Invalid argument" truncate -s 100 "$M/p"
+"$CTL" "$M" add "/k/in=$W/img" >/dev/null || fail "adding a key in a key"
+for i in {1..300}; do : >"$H/many$i"; done
+same "a listing of both" "$(ls "$M/k" | sort | uniq -d | wc -l) $(ls "$M/k" | grep -c many) $(ls "$M/k" | grep -cx in)" "0 300 1"
+"$CTL" "$M" remove /k/in >/dev/null || fail "removing it"
+"$CTL" "$M" remove /p >/dev/null || fail "removing the window"
+refuse "it is gone" "No such file" cat "$M/p"
+rf_umount "$M"
+
+# As asked.
+rf_mount "[daemon]
+no-open = no" "$M" || done_testing
+for i in {1..5}; do : >"$M/f"; cat "$M/f"; done
+same "no-open = no: opens" "$(asked open)" 9
+rf_umount "$M"
+rf_mount "[etfs /k]
+host = $H" "$M" || done_testing
+for i in {1..5}; do cat "$M/k/g" >/dev/null; done
+same "with a key, auto: opens" "$(asked open)" 5
+rf_umount "$M"
+rf_mount "[daemon]
+no-open = yes
+[etfs /k]
+host = $H" "$M" || done_testing
+for n in 1 2 3; do
+	echo $n >"$H/g"
+	says $n "with a key, yes: contents $n" cat "$M/k/g"
+done
+at_most "opens" "$(asked open)" 2
+rf_umount "$M"
+done_testing
