@@ -80,7 +80,8 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_SPLICE_MOVE, true},
 	    {FUSE_CAP_SPLICE_READ, false},
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
-	    {FUSE_CAP_CACHE_SYMLINKS, true}, /* a link that says something else is another */
+	    {FUSE_CAP_CACHE_SYMLINKS,
+		true}, /* a link that says something else is another */
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
 	    /* overlayfs would take the dentries that are made of handles for stale */
 	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},
