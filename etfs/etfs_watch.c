@@ -344,7 +344,7 @@ struct batch {
 	struct change *b_hash[BATCH_HASH];
 	struct change *b_all[2 * BATCH_MAX]; /* each name may bring its directory */
 	unsigned b_n;
-	bool b_lost;
+	bool b_lost, b_moved;
 	_Alignas(8) char b_read[READ_SIZE];
 };
 
@@ -389,6 +389,7 @@ add_event(struct batch *b, const struct hc_event *ev)
 		return;
 	ch->ch_gone |= ev->he_gone;
 	ch->ch_moved |= ev->he_moved;
+	b->b_moved |= ev->he_moved;
 	if (!ev->he_name_changed)
 		return;
 	ch->ch_name_changed = true;
@@ -459,7 +460,7 @@ tell_dir(struct enode *d, const struct change *ch)
 	AUTO_PIN pin = {.p_fd = -1};
 	struct hc_stat hs;
 
-	if (ch->ch_moved || ch->ch_gone)
+	if (ch->ch_gone)
 		listing_drop(d);
 	if (ch->ch_moved)
 		atomic_store(&d->n_inside_ns, 0);
@@ -497,9 +498,19 @@ tell(struct etfs *e, const struct change *ch)
 	}
 }
 
-/* Events were lost: all that the kernel was told of any file is to be asked for. */
 static void
-tell_all(struct etfs *e)
+tell_lost(struct enode *n)
+{
+	tell_attrs(n, 0);
+	if (n->n_vn.v_type == VDIR)
+		listing_drop(n);
+}
+
+/* Events were lost: all that the kernel was told of any file is to be asked for.  Or a
+ * directory was moved, perhaps out of its key with all that is below: whoever has one of those
+ * open is to ask. */
+static void
+tell_all(struct etfs *e, bool lost)
 {
 	for (unsigned i = 0; i < ETFS_NSHARDS; i++) {
 		struct etfs_shard *sh = &e->e_shard[i];
@@ -510,11 +521,17 @@ tell_all(struct etfs *e)
 		all = calloc(sh->sh_count + 1, sizeof(struct enode *));
 		for (uint32_t j = 0; all && j < sh->sh_size; j++)
 			for (n = sh->sh_hash[j]; n; n = n->n_chain)
-				if (atomic_load(&n->n_told_ns) && vn_ref_live(&n->n_vn))
+				if ((lost ? atomic_load(&n->n_told_ns) != 0
+					  : n->n_list != NULL) &&
+				    vn_ref_live(&n->n_vn))
 					all[k++] = n;
 		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
 		while (k > 0) {
-			tell_attrs(all[--k], 0);
+			k--;
+			if (lost)
+				tell_lost(all[k]);
+			else
+				listing_drop(all[k]);
 			vn_unref(&all[k]->n_vn);
 		}
 		free(all);
@@ -536,11 +553,11 @@ watch_run(void *arg)
 			tell(e, b->b_all[i]);
 		for (unsigned i = 0; i < b->b_n; i++)
 			free(b->b_all[i]);
-		if (b->b_lost)
-			tell_all(e);
+		if (b->b_lost || b->b_moved)
+			tell_all(e, b->b_lost);
 		memset(b->b_hash, 0, sizeof(b->b_hash));
 		b->b_n = 0;
-		b->b_lost = false;
+		b->b_lost = b->b_moved = false;
 	}
 	/* Nobody reads on: nothing more is to rely on it. */
 	atomic_store(&wt->wt_on, false);
