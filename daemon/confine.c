@@ -32,6 +32,7 @@
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -62,7 +63,9 @@ static const struct {
     {CAP_SETFCAP, "security.capability"},
     {CAP_SETGID, "acting as a caller: setfsgid, setgroups"},
     {CAP_SETUID, "acting as a caller: setfsuid"},
-    {CAP_SYS_ADMIN, "umount2, trusted.* attributes, BLKFLSBUF"},
+    {CAP_SYS_ADMIN,
+	"umount2, trusted.* attributes, BLKFLSBUF, handing files to the kernel, the size of "
+	"our store"},
 #ifdef RF_SANITIZED
     {CAP_SYS_PTRACE, "LeakSanitizer attaches to its process"},
 #endif
@@ -200,6 +203,11 @@ allow_some(scmp_filter_ctx ctx)
 		SCMP_A1(SCMP_CMP_EQ, IORING_REGISTER_ENABLE_RINGS)},
 	    /* /dev/log, and the servers that know users. */
 	    {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},
+	    /* The size of our own tmpfs, through what was opened for it before (store.h):
+	     * nothing that is not ours can be changed, nor anything mounted, without
+	     * fsopen and fspick. */
+	    {SCMP_SYS(fsconfig), SCMP_A1(SCMP_CMP_EQ, FSCONFIG_SET_STRING)},
+	    {SCMP_SYS(fsconfig), SCMP_A1(SCMP_CMP_EQ, FSCONFIG_CMD_RECONFIGURE)},
 	    {SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)},
 	    {SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0)},
 	    {SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())},

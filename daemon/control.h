@@ -47,16 +47,20 @@
  *	         away), "type", "host" (the host's path of just this, or null),
  *	         "begin", "size", "access" (null: of nothing that is there), "names_cached_ms", "attributes_cached_ms" (null:
  *	         until they change), "contents_cached": "always" | "until changed" | "no",
- *	         "watched": bool, "passthrough": bool, "exists": true | false | null (null: only the
+ *	         "watched": bool, "passthrough": bool (host files that are
+ *	         opened may be used by the kernel without the daemon), "exists": true | false | null (null: only the
  *	         host knows), "device", "section" ("[etfs /src]"), "origin", "notes": [text…]}
  *	stats    result: {"uptime_ms", "operations": [{"name", "count", "errors", "total_us",
  *	         "bytes", "p50_us", "p90_us", "p99_us", "p999_us", "max_us", "buckets":
  *	         [[upper_us, count]… the occupied ones, not cumulative; the upper end of what
  *	         took longer than 134 s is null]}… those that there were], "keys": [{"path",
- *	         "operations", "read_bytes", "written_bytes"}… images, and keys that have been used], "nodes", "open_files",
+ *	         "operations", "read_bytes", "written_bytes", "passthrough_opens"}… images, and keys that have been used], "nodes", "open_files",
  *	         "memory": {"size", "size_used", "inodes", "inodes_used"}, "rss_bytes",
  *	         "transport" (as hello), "threads" (that serve by it, at most),
  *	         "host": {"known", "descriptors", "descriptors_max", "watches", "events"},
+ *	         "passthrough": {"on": bool, "opens" (of files that the kernel uses without the
+ *	         daemon; what it reads and writes there is in no count), "refused" (that were
+ *	         offered to it, and served as usual)},
  *	         "waiting": [{"operation", "path" (or null), "host" (or null), "age_ms", "pid"}…: requests
  *	         that have been with the daemon for longer than the limit, oldest first; and
  *	         what the manager has been at for as long, with its name ("reload", "add" …)

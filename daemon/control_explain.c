@@ -18,6 +18,7 @@ struct finding {
 	bool f_rdonly, f_ranged;
 	bool f_timed; /* names and attributes are asked for again after cg_ttl_ns */
 	bool f_watched;
+	bool f_passed; /* whole host files may be used by the kernel without us */
 	const char *f_contents; /* contents_cached */
 	int f_exists;           /* 1, 0, -1: only the host knows */
 	bool f_hidden;          /* by a whiteout: nothing may be done to it */
@@ -99,6 +100,7 @@ at_key(const struct session *s, const struct etfs_info *i, const char *rest,
 	f->f_exists = *rest || i->ei_missing ? -1 : 1;
 	f->f_timed = true;
 	f->f_watched = i->ei_watched;
+	f->f_passed = i->ei_passes && control_passes(s);
 	f->f_contents = i->ei_nocache ? "no" : "until changed";
 	if (is_dir(i) || i->ei_missing) {
 		f->f_host = g_strconcat(i->ei_host, rest, NULL);
@@ -280,7 +282,7 @@ put(struct jw *w, const struct catalog *cg, const struct entry *en, const char *
 	put_ttl(w, "attributes_cached_ms", cg, f);
 	jw_text(w, "contents_cached", f->f_contents);
 	jw_bool(w, "watched", f->f_watched);
-	jw_bool(w, "passthrough", false);
+	jw_bool(w, "passthrough", f->f_passed);
 	if (f->f_exists < 0)
 		jw_null(w, "exists");
 	else

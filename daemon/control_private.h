@@ -142,6 +142,8 @@ const struct entry *control_ruler(
     struct session *s, const struct catalog *cg, const char *path);
 void control_stats(struct session *s, bool buckets, struct jw *w);
 
+/* Does the kernel use files of the host without us? */
+bool control_passes(const struct session *s);
 void control_waiting(struct session *s, struct jw *w);
 
 /* control_slow.c */

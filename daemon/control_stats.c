@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "daemon/control_private.h"
+#include "daemon/fe_pass.h"
 #include "daemon/fe_stats.h"
+#include "daemon/fe_wire.h"
 #include "daemon/session.h"
 #include "daemon/transport.h"
 #include "vfs/rumpfs.h"
@@ -140,6 +142,29 @@ put_host(struct session *s, struct jw *w)
 	jw_close(w, '}');
 }
 
+bool
+control_passes(const struct session *s)
+{
+	struct fe_pass_stats fps;
+
+	fe_pass_stats(s->s_fe.fe_passes, &fps);
+	return fps.fps_on && s->s_fe.fe_agreed & FE_INIT_PASSTHROUGH;
+}
+
+/* Opens of files that the kernel uses without us. */
+static void
+put_passthrough(struct session *s, struct jw *w)
+{
+	struct fe_pass_stats fps;
+
+	fe_pass_stats(s->s_fe.fe_passes, &fps);
+	jw_open(w, "passthrough", '{');
+	jw_bool(w, "on", control_passes(s));
+	jw_number(w, "opens", fps.fps_passed);
+	jw_number(w, "refused", fps.fps_refused);
+	jw_close(w, '}');
+}
+
 static void
 put_buckets(struct jw *w, const struct fe_sum *fs)
 {
@@ -189,14 +214,15 @@ put_operations(struct session *s, bool buckets, struct jw *w)
 }
 
 static void
-put_counts(
-    struct jw *w, const char *path, uint64_t ops, uint64_t bytes_in, uint64_t bytes_out)
+put_counts(struct jw *w, const char *path, uint64_t ops, uint64_t bytes_in,
+    uint64_t bytes_out, uint64_t passed)
 {
 	jw_open(w, NULL, '{');
 	jw_text(w, "path", path);
 	jw_number(w, "operations", ops);
 	jw_number(w, "read_bytes", bytes_in);
 	jw_number(w, "written_bytes", bytes_out);
+	jw_number(w, "passthrough_opens", passed);
 	jw_close(w, '}');
 }
 
@@ -230,10 +256,11 @@ put_keys(struct session *s, struct jw *w)
 		const struct etfs_info *k = registered(&used, path);
 
 		if (k)
-			put_counts(w, path, k->ei_ops, k->ei_read, k->ei_written);
+			put_counts(
+			    w, path, k->ei_ops, k->ei_read, k->ei_written, k->ei_passed);
 		else if (cg->cg_all[i]->en_kind == ENTRY_IMAGE &&
 			 vfs_counts_at(&s->s_space.sp_vfs, path, &ops, &in, &out) == 0)
-			put_counts(w, path, ops, in, out);
+			put_counts(w, path, ops, in, out, 0);
 	}
 	jw_close(w, ']');
 	etfs_list_done(&l);
@@ -270,5 +297,6 @@ control_stats(struct session *s, bool buckets, struct jw *w)
 	jw_text(w, "transport", transport_name(s));
 	jw_number(w, "threads", transport_threads(s));
 	put_host(s, w);
+	put_passthrough(s, w);
 	control_waiting(s, w);
 }

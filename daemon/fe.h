@@ -83,7 +83,9 @@ struct fe {
 	pthread_key_t fe_bufs_key; /* c */
 	/* What is wanted of the kernel, set before the mount … */
 	bool fe_want_passthrough, fe_want_uring, fe_want_no_open,
-	    fe_want_writeback; /* c */
+	    fe_want_writeback;       /* c */
+	int fe_dev;                  /* c once mounted: where requests come from; -1 */
+	struct fe_passes *fe_passes; /* c: fe_pass.h */
 	uint64_t fe_agreed; /* c once the kernel has said hello: … and got: FE_INIT_* */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */
 	void *fe_ready_arg;

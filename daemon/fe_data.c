@@ -127,6 +127,7 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	struct fe *fe = fe_begin(req, FE_WRITE);
 	struct vnode *vp = fe_node(fe, ino);
 	struct file *f = fe_file(fe, fi);
+	struct cred cr;
 	struct uio u;
 	int r;
 
@@ -145,7 +146,13 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	/* The flags are those of the file at this write.  A page that comes back from a
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
+	if (fe_wire_kills_setid(fi, 0)) {
+		fe_cred(req, &cr);
+		u.uio_killer = &cr;
+	}
 	r = vop_write(vp, f, &u);
+	if (u.uio_killed)
+		fe_attrs_changed(fe, vp);
 	if (r < 0 && u.uio_done == 0) {
 		fe_error(req, r);
 		return;
@@ -176,6 +183,25 @@ fe_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info 
 	sync_file(req, FE_FSYNCDIR, ino, datasync, fi);
 }
 
+/* A change of contents that the kernel does not say of whether it takes set-id bits off: it
+ * does for all but root. */
+static int
+kill_setid(fuse_req_t req, struct vnode *vp, struct file *f)
+{
+	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
+	struct fe *fe = fuse_req_userdata(req);
+	struct cred cr;
+	int r;
+
+	fe_cred(req, &cr);
+	if (cr.cr_uid == 0 || !fe_has_setid(vp, f))
+		return 0;
+	r = vop_setattr(vp, f, &vs, &cr);
+	if (r == 0)
+		fe_attrs_changed(fe, vp);
+	return r;
+}
+
 void
 fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
     struct fuse_file_info *fi)
@@ -184,10 +210,11 @@ fe_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
 	struct vnode *vp = fe_node(fe, ino);
 	struct file *f = fe_file(fe, fi);
 
-	if (!vp || !f)
-		fe_error(req, !vp ? -ESTALE : -EBADF);
-	else
-		fe_error(req, vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len));
+	int r = !vp ? -ESTALE : !f ? -EBADF : kill_setid(req, vp, f);
+
+	if (r == 0)
+		r = vop_fallocate(vp, f, mode, (uint64_t)off, (uint64_t)len);
+	fe_error(req, r);
 }
 
 void
@@ -255,8 +282,9 @@ fe_copy_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *
 	/* Not a worker for minutes: the caller comes again for the rest. */
 	if (len > COPY_MAX)
 		len = COPY_MAX;
-	r = flags ? -EINVAL
-	          : vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
+	r = flags ? -EINVAL : kill_setid(req, to->f_vp, to);
+	if (r == 0)
+		r = vop_copy_range(from, (uint64_t)off, to, (uint64_t)to_off, len, &done);
 	/* EINVAL: to the host two ranges of one file may overlap that are of two files here. */
 	if (r == -EOPNOTSUPP || r == -EXDEV || (r == -EINVAL && from->f_vp != to->f_vp))
 		r = copy_through(
@@ -279,18 +307,6 @@ static bool
 argument_is_lost(unsigned cmd)
 {
 	return cmd == BLKSSZGET || cmd == BLKPBSZGET || cmd == BLKDISCARD;
-}
-
-/* Setting flags moves the time of change, but the kernel goes on with the one it has. */
-static void
-flags_set(struct fe *fe, struct vnode *vp, unsigned cmd)
-{
-	struct vfs *v = fe->fe_vfs;
-
-	if ((cmd != FS_IOC_SETFLAGS && cmd != FS_IOC_FSSETXATTR) || !v->vfs_notify)
-		return;
-	v->vfs_notify->attrs(v->vfs_notify_arg, vp);
-	v->vfs_notify->settle(v->vfs_notify_arg);
 }
 
 void
@@ -318,8 +334,10 @@ fe_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	}
 	memset(out, 0, sizeof(out));
 	r = vop_ioctl(vp, f, cmd, in, in_len, out, out_len, &cr);
-	if (r == 0)
-		flags_set(fe, vp, cmd);
+	/* Setting flags moves the time of change, but the kernel goes on with the one it
+	 * has. */
+	if (r == 0 && (cmd == FS_IOC_SETFLAGS || cmd == FS_IOC_FSSETXATTR))
+		fe_attrs_changed(fe, vp);
 	if (r < 0)
 		fe_error(req, r);
 	else

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/fe_pass.h"
 #include "daemon/fe_reply.h"
 #include "daemon/fe_wire.h"
 #include "vfs/acl.h"
@@ -165,6 +166,11 @@ fe_setattr(
 	}
 	fe_cred(req, &cr);
 	setattr_from(&vs, st, set);
+	/* Nothing at all comes before a write too (rule_setid_lost()).  Where the kernel
+	 * writes by itself, this is all that is heard of it. */
+	if (fe_wire_kills_setid(NULL, set) ||
+	    (vs.vs_valid == 0 && cr.cr_uid != 0 && fe_pass_is_open(fe->fe_passes, vp)))
+		vs.vs_valid |= VS_KILL_SETID;
 	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)
 	                                                   : -EINVAL;
 	if (r < 0)

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "daemon/fe_pass.h"
 #include "daemon/fe_stats.h"
 
 /* Long enough for everybody, short enough for the kernel's arithmetic: 31 years. */
@@ -73,13 +74,19 @@ fe_init(struct fe *fe, struct vfs *v)
 	/* A file handle that was made of an id of another mount must not fit this one. */
 	if (getrandom(&fe->fe_generation, sizeof(uint32_t), 0) < 0)
 		return -errno;
-	r = fe_stats_init(fe);
-	if (r < 0)
+	fe->fe_dev = -1;
+	fe->fe_passes = fe_passes_new(NULL);
+	r = fe->fe_passes ? fe_stats_init(fe) : -ENOMEM;
+	if (r < 0) {
+		fe_passes_free(fe->fe_passes);
 		return r;
+	}
 	/* The buffers are one piece of memory, so that free() is all of their end. */
 	r = -pthread_key_create(&fe->fe_bufs_key, free);
-	if (r < 0)
+	if (r < 0) {
 		fe_stats_done(fe);
+		fe_passes_free(fe->fe_passes);
+	}
 	return r;
 }
 
@@ -88,6 +95,7 @@ fe_done(struct fe *fe)
 {
 	pthread_key_delete(fe->fe_bufs_key);
 	fe_stats_done(fe);
+	fe_passes_free(fe->fe_passes);
 }
 
 struct fe_bufs *
@@ -184,6 +192,26 @@ fe_error(fuse_req_t req, int r)
 		fe_stats_error(fuse_req_userdata(req));
 	/* A reply that cannot be sent has nobody waiting for it. */
 	(void)fuse_reply_err(req, -r);
+}
+
+void
+fe_attrs_changed(struct fe *fe, struct vnode *vp)
+{
+	struct vfs *v = fe->fe_vfs;
+
+	if (!v->vfs_notify)
+		return;
+	v->vfs_notify->attrs(v->vfs_notify_arg, vp);
+	v->vfs_notify->settle(v->vfs_notify_arg);
+}
+
+bool
+fe_has_setid(struct vnode *vp, struct file *f)
+{
+	struct vattr va;
+
+	return vp->v_type == VREG && vop_getattr(vp, f, &va) == 0 &&
+	       (va.va_mode & (S_ISUID | S_ISGID));
 }
 
 /* Seconds, as libfuse wants them. */

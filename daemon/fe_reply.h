@@ -30,6 +30,12 @@ struct fe_bufs *fe_bufs(struct fe *fe);
 /* Replies with r: 0 or -errno. */
 void fe_error(fuse_req_t req, int r);
 
+/* The request at hand has changed attributes of vp that the kernel believes to know: returns
+ * when it has been told. */
+void fe_attrs_changed(struct fe *fe, struct vnode *vp);
+/* Does it have set-id bits?  Only before a change is made. */
+bool fe_has_setid(struct vnode *vp, struct file *f);
+
 /* A time as libfuse wants it. */
 double fe_seconds(uint64_t ns);
 void fe_stat(struct stat *ret, const struct vattr *va);

@@ -22,9 +22,6 @@
 #include "daemon/fe_stats.h"
 #include "daemon/fe_uring.h"
 
-#define OP_TMPFILE 51u
-#define OP_STATX   52u
-
 /* What a statx begins with is a fuse_getattr_in. */
 #define STATX_IN_LEN 24u
 
@@ -52,6 +49,7 @@ struct wire_statx_out {
 	struct wire_statx stat;
 };
 
+#if FE_WIRE
 /* The answer to the greeting. */
 struct wire_init_out {
 	uint32_t major, minor, max_readahead, flags;
@@ -62,15 +60,16 @@ struct wire_init_out {
 };
 
 /* Flags of linux/fuse.h. */
-#define INIT_EXT (UINT64_C(1) << 30)
-/* Files that the kernel reads for us lie in no file system that is stacked on another, and
- * such a one may be stacked on us. */
-#define STACK_DEPTH 1u
-
-_Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
+#define WRITE_KILL_SETID   (1u << 2)
+#define SETATTR_KILL_SETID (1u << 11)
+#define OPEN_KILL_SETID    (1u << 0)
+#define INIT_EXT           (UINT64_C(1) << 30)
 
 /* The greeting's number while this thread is at it, and what the kernel has offered. */
 static _Thread_local uint64_t hello_unique, hello_offered;
+#endif
+
+_Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
 
 /* What the request of this thread was before it was renamed; 0: what it is. */
 static _Thread_local uint32_t renamed;
@@ -78,13 +77,38 @@ static _Thread_local uint32_t renamed;
 bool
 fe_wire_is_tmpfile(void)
 {
-	return renamed == OP_TMPFILE;
+	return renamed == FE_OP_TMPFILE;
 }
+
+#if FE_WIRE
+/* Whether it says that it takes set-id bits off, in a place that libfuse passes over. */
+static _Thread_local bool kills_setid;
+
+bool
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
+{
+	(void)fi;
+	(void)to_set;
+	return kills_setid;
+}
+#else
+bool
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
+{
+	return fi ? fi->kill_suidgid : (to_set & (int)SETATTR_KILL_SETID) != 0;
+}
+#endif
 
 bool
 fe_wire_is_statx(void)
 {
-	return renamed == OP_STATX;
+	return renamed == FE_OP_STATX;
+}
+
+void
+fe_wire_note(uint32_t opcode)
+{
+	renamed = opcode;
 }
 
 /* Seconds, as fe_seconds() has them, in two parts. */
@@ -148,6 +172,7 @@ fe_statx(fuse_req_t req, struct vnode *vp, struct file *f)
 		(void)fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+#if FE_WIRE
 /* Is it the greeting? */
 static void
 note_hello(const void *buf, size_t len)
@@ -186,7 +211,7 @@ add_to_hello(struct fe *fe, const struct iovec *iov, int count)
 		io->flags2 |= (uint32_t)(more >> 32);
 	}
 	if (more & FE_INIT_PASSTHROUGH)
-		io->max_stack_depth = STACK_DEPTH;
+		io->max_stack_depth = FE_STACK_DEPTH;
 	return true;
 }
 
@@ -199,13 +224,51 @@ rename_request(void *buf, size_t len)
 	renamed = 0;
 	if (len < sizeof(*in))
 		return;
-	if (in->opcode == OP_TMPFILE && len > sizeof(*in) + sizeof(struct fuse_create_in))
+	if (in->opcode == FE_OP_TMPFILE &&
+	    len > sizeof(*in) + sizeof(struct fuse_create_in))
 		in->opcode = FUSE_CREATE;
-	else if (in->opcode == OP_STATX && len >= sizeof(*in) + STATX_IN_LEN)
+	else if (in->opcode == FE_OP_STATX && len >= sizeof(*in) + STATX_IN_LEN)
 		in->opcode = FUSE_GETATTR;
 	else
 		return;
-	renamed = in->opcode == FUSE_CREATE ? OP_TMPFILE : OP_STATX;
+	renamed = in->opcode == FUSE_CREATE ? FE_OP_TMPFILE : FE_OP_STATX;
+}
+
+/* Notes what libfuse does not pass on. */
+static void
+note_flags(const void *buf, size_t len)
+{
+	const struct fuse_in_header *in = buf;
+	const void *arg = in + 1;
+	size_t rest = len < sizeof(*in) ? 0 : len - sizeof(*in);
+	uint32_t set = 0;
+
+	kills_setid = false;
+	if (rest == 0)
+		return;
+	switch (in->opcode) {
+	case FUSE_WRITE:
+		if (rest >= sizeof(struct fuse_write_in))
+			set = ((const struct fuse_write_in *)arg)->write_flags &
+			      WRITE_KILL_SETID;
+		break;
+	case FUSE_SETATTR:
+		if (rest >= sizeof(struct fuse_setattr_in))
+			set = ((const struct fuse_setattr_in *)arg)->valid &
+			      SETATTR_KILL_SETID;
+		break;
+	case FUSE_OPEN:
+		if (rest >= sizeof(struct fuse_open_in))
+			set = ((const uint32_t *)arg)[1] & OPEN_KILL_SETID;
+		break;
+	case FUSE_CREATE:
+		if (rest >= sizeof(struct fuse_create_in))
+			set = ((const uint32_t *)arg)[3] & OPEN_KILL_SETID;
+		break;
+	default:
+		break;
+	}
+	kills_setid = set != 0;
 }
 
 /*
@@ -234,6 +297,7 @@ fe_wire_take(struct fe *fe, void *buf, size_t len)
 {
 	ASKED(fe);
 	fe_stats_read(fe, buf, len);
+	note_flags(buf, len);
 	rename_request(buf, len);
 }
 
@@ -249,6 +313,7 @@ wire_read(int fd, void *buf, size_t len, void *userdata)
 	if (n > 0) {
 		fe_stats_read(userdata, buf, (size_t)n);
 		note_hello(buf, (size_t)n);
+		note_flags(buf, (size_t)n);
 		rename_request(buf, (size_t)n);
 	}
 	return n;
@@ -293,3 +358,21 @@ fe_wire_start(struct fuse_session *se, int fd)
 
 	return fuse_session_custom_io(se, &io, fd);
 }
+#else
+/* There are no rings of ours (transport.c). */
+void
+fe_wire_rest(struct fe *fe)
+{
+}
+
+void
+fe_wire_take(struct fe *fe, void *buf, size_t len)
+{
+}
+
+int
+fe_wire_start(struct fuse_session *se, int fd)
+{
+	return 0;
+}
+#endif

@@ -27,7 +27,9 @@
 #include "daemon/options.h"
 #include "daemon/remount.h"
 #include "daemon/service.h"
+#include "daemon/store.h"
 #include "daemon/transport.h"
+#include "vfs/rumpfs.h"
 #include "vfs/trace.h"
 
 #define DEVICE_WITHIN_S 5
@@ -128,10 +130,49 @@ new_session(struct session *s)
 	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
 		log_msg(LOG_ERR, "out of memory");
 	else
-		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+		se = fuse_session_new(&args, &fe_wire_ops, sizeof(fe_wire_ops), &s->s_fe);
 	fuse_opt_free_args(&args);
 	free(opts);
 	return se;
+}
+
+/* What is in memory can be handed to the kernel where its account is the kernel's. */
+static void
+make_store(struct session *s)
+{
+	int r;
+
+	if (!s->s_fe.fe_want_passthrough)
+		return;
+	r = store_new(s->s_conf->c_size, &s->s_store);
+	if (r < 0)
+		log_msg(LOG_NOTICE,
+		    "files in memory are read and written through the daemon: no tmpfs: %s",
+		    strerror(-r));
+}
+
+static void
+drop_store(struct session *s)
+{
+	if (s->s_store)
+		s->s_store->st_free(s->s_store);
+	s->s_store = NULL;
+}
+
+/* Passthrough has been agreed on, or not. */
+static void
+use_store(struct session *s)
+{
+	struct mount *mem = s->s_space.sp_vfs.vfs_mem_root->v_mount;
+	int r = 0;
+
+	if (s->s_store && s->s_fe.fe_agreed & FE_INIT_PASSTHROUGH)
+		r = rumpfs_store_use(mem, s->s_store);
+	else
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		drop_store(s);
+	s->s_store = NULL;
 }
 
 /* The kernel has said hello (called by a worker). */
@@ -141,6 +182,7 @@ ready(void *arg)
 	struct session *s = arg;
 
 	transport_agreed(s);
+	use_store(s);
 	readiness_start(s);
 }
 
@@ -320,6 +362,8 @@ serve(struct session *s)
 	if (r == 0)
 		r = set_more_flags(s);
 	if (r == 0)
+		make_store(s);
+	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
 		transport_prepare(s);
@@ -399,7 +443,8 @@ mount_and_serve(struct session *s)
 	if (fuse_session_mount(s->s_se, s->s_given ? s->s_given : s->s_mountpoint) != 0)
 		mount_failure(
 		    s->s_mountpoint, s->s_opt->o_allow_other || s->s_conf->c_allow_other);
-	else if ((r = fe_wire_start(s->s_se, fuse_session_fd(s->s_se))) < 0)
+	else if ((r = fe_wire_start(s->s_se, s->s_fe.fe_dev = fuse_session_fd(s->s_se))) <
+		 0)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
@@ -472,6 +517,10 @@ run(struct session *s)
 		s->s_fe.fe_forgot = notify_trim;
 		s->s_fe.fe_forgot_arg = &s->s_notify;
 		s->s_fe.fe_export = s->s_conf->c_export;
+		/* Who may not hand out files (which is what administrators may) must not ask
+		 * for it either: it costs a level of stacked file systems. */
+		s->s_fe.fe_want_passthrough =
+		    !s->s_conf->c_no_passthrough && confine_can_unmount();
 		s->s_fe.fe_ready = ready;
 		s->s_fe.fe_ready_arg = s;
 		code = mount_and_serve(s);
@@ -479,6 +528,7 @@ run(struct session *s)
 			end_without_thread(EXIT_RUN,
 			    "a host path does not answer, and a reload or an image waits for it");
 		control_free(s->s_control);
+		drop_store(s);
 		fe_done(&s->s_fe);
 	} else {
 		log_msg(LOG_ERR, "%s", strerror(-r));

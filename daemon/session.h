@@ -46,6 +46,8 @@ struct session {
 	unsigned s_nthreads;       /* c: that serve, at most */
 	struct space s_space;
 	struct fe s_fe;
+	/* made before rights are given up; the tree's from when passthrough is agreed on */
+	struct rumpfs_store *s_store;
 	struct notify s_notify;
 	struct manager s_manager;
 	struct catalog_place s_catalog;

@@ -52,6 +52,10 @@ transport_prepare(struct session *s)
 		not_by_rings(s, "one thread is to serve, and it takes one per processor");
 		return;
 	}
+	if (!FE_WIRE) {
+		not_by_rings(s, "this libfuse does not let others read and write for it");
+		return;
+	}
 	r = fe_uring_offered();
 	if (r == 0)
 		r = fe_uring_new(&s->s_fe, s->s_se, s->s_nthreads, &s->s_uring);

@@ -160,6 +160,8 @@ struct etfs_info {
 	bool ei_nocache;                      /* contents are not kept by the kernel */
 	bool ei_watched;                      /* it is told of changes on the host */
 	uint64_t ei_ops, ei_read, ei_written; /* requests; bytes */
+	uint64_t ei_passed; /* opens of files that the kernel uses without us */
+	bool ei_passes;     /* the kernel may use its files, as far as is known */
 };
 int etfs_find(struct etfs *e, const char *key, struct etfs_info *ret);
 /* The same of a key without a name; ei_key is NULL. */

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 
 #include "etfs/etfs_private.h"
+#include "vfs/rules.h"
 
 #define PERM 07777u
 
@@ -71,17 +72,44 @@ writes_as_stranger(const struct enode *n, const struct cred *cr)
 	       hc_features()->hf_privileged;
 }
 
+/* Of a regular file. */
+static uint32_t
+setid_lost(uint32_t mode, uint32_t uid, uint32_t gid, const struct cred *cr)
+{
+	const struct vattr_set kill = {.vs_valid = VS_KILL_SETID};
+
+	return rule_setid_lost(S_IFREG | (mode & PERM), uid, gid, &kill, cr);
+}
+
 int
-strip_setid(int fd)
+strip_setid(int fd, const struct cred *cr)
 {
 	struct hc_stat hs;
 	uint32_t off;
 	int r = hc_stat(fd, &hs);
 
-	if (r < 0)
+	if (r < 0 || !S_ISREG(hs.hs_mode))
 		return r;
-	off = hs.hs_mode & (hs.hs_mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
-	return off ? hc_chmod(fd, hs.hs_mode & PERM & ~off) : 0;
+	off = setid_lost(hs.hs_mode, hs.hs_uid, hs.hs_gid, cr);
+	r = off ? hc_chmod(fd, hs.hs_mode & PERM & ~off) : 0;
+	return r < 0 ? r : off != 0;
+}
+
+bool
+view_strip_setid(struct enode *n)
+{
+	struct etfs_view *vw = &key_of(n)->k_view;
+	struct etfs_shard *sh = node_shard(n);
+	uint32_t off = 0;
+
+	if (!node_is_root(n))
+		return false;
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	if (vw->vw_valid & VS_MODE)
+		off = setid_lost(vw->vw_mode, vw->vw_uid, vw->vw_gid, NULL);
+	vw->vw_mode &= ~off;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	return off != 0;
 }
 
 /* The window's part of the space that the host file takes. */
@@ -165,6 +193,32 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 		share_blur(n, va);
 }
 
+/* How much a link says that is shown as empty, as /proc does.  Kernels before 6.13 cut what
+ * they keep of a link at its size. */
+static uint64_t
+link_size(int fd)
+{
+	char target[4096];
+	size_t len;
+
+	return hc_readlink(fd, target, sizeof(target), &len) == 0 ? len : 0;
+}
+
+int
+etfs_has_setid(struct enode *n, int fd)
+{
+	struct vattr va;
+	struct hc_stat hs;
+	int r = hc_stat(fd, &hs);
+
+	if (r < 0)
+		return r;
+	va = (struct vattr){.va_mode = hs.hs_mode};
+	if (node_is_root(n))
+		apply_view(n, &va, true);
+	return ((va.va_mode | hs.hs_mode) & (S_ISUID | S_ISGID)) != 0;
+}
+
 int
 etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 {
@@ -179,6 +233,8 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	}
 	if (r == 0)
 		r = hc_stat(fd, &hs);
+	if (r == 0 && vp->v_type == VLNK && hs.hs_size == 0)
+		hs.hs_size = link_size(fd);
 	if (r == 0) {
 		fill(n, &hs, ret);
 		watch_told(n, &hs);
@@ -228,7 +284,7 @@ set_size(
 
 	if (n->n_vn.v_op == &etfs_window_vops)
 		return size == k->k_win.r_len ? 0 : -EINVAL;
-	r = writes_as_stranger(n, cr) ? strip_setid(fd) : act_as(n, cr, &acting);
+	r = writes_as_stranger(n, cr) ? strip_setid(fd, NULL) : act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
 	/* An open file may be writable where its name is not. */
@@ -292,7 +348,8 @@ set_mode(int fd, uint32_t mode, bool *acting)
  * A request for nothing at all is a chown to nobody, which moves ctime, or was to take the
  * set-group-id bit off a file that its group may not execute, which FUSE has no word for.
  * The host does both when it is asked the same, but takes nothing off at the request of
- * who is not the owner; as in set_mode(), a writer is not refused.
+ * who is not the owner; as in set_mode(), a writer is not refused.  It may also be that a
+ * write comes next, which takes them off.
  */
 static int
 change_owner(int fd, struct vattr_set *vs, bool *acting)
@@ -306,10 +363,22 @@ change_owner(int fd, struct vattr_set *vs, bool *acting)
 		if (r == 0)
 			vs->vs_mode &= hs.hs_mode | ~setid;
 	} else if (r == -EPERM && vs->vs_valid == 0 && hc_stat(fd, &hs) == 0 &&
-		   (hs.hs_mode & setid) == S_ISGID) {
-		r = set_mode(fd, hs.hs_mode & ~setid, acting);
+		   (hs.hs_mode & setid)) {
+		r = (hs.hs_mode & setid) == S_ISGID && !(hs.hs_mode & S_IXGRP)
+		        ? set_mode(fd, hs.hs_mode & ~setid, acting)
+		        : 0;
 	}
 	return r;
+}
+
+/* For a change whose caller may not keep set-id bits: 0 or -errno. */
+static int
+kill_setid(struct enode *n, int fd, const struct cred *cr)
+{
+	int r = S_ISREG(n->n_ifmt) ? strip_setid(fd, cr) : 0;
+
+	(void)view_strip_setid(n);
+	return r < 0 ? r : 0;
 }
 
 int
@@ -321,10 +390,17 @@ etfs_setattr(
 	AUTO_OWN own = watch_own(n);
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
+	bool kills = vs->vs_valid & VS_KILL_SETID;
 	int r = key_alive(n);
 
+	left.vs_valid &= ~(unsigned)VS_KILL_SETID;
 	if (r == 0)
 		r = node_pin(n, &pin);
+	/* Before anything is in it that its owner has not put there. */
+	if (r == 0 && kills && (left.vs_valid & VS_SIZE || left.vs_valid == 0))
+		r = kill_setid(n, pin.p_fd, cr);
+	if (kills && left.vs_valid == 0)
+		return r;
 	if (r == 0 && (left.vs_valid & VS_SIZE))
 		r = set_size(n, pin.p_fd, f, left.vs_size, cr);
 	if (r == 0 && (left.vs_valid & VS_SIZE))
@@ -342,5 +418,8 @@ etfs_setattr(
 		r = set_times(pin.p_fd, &left);
 	if (r == 0 && (left.vs_valid & VS_MODE))
 		r = set_mode(pin.p_fd, left.vs_mode, &acting);
+	act_done(&acting);
+	if (r == 0 && kills && !(vs->vs_valid & VS_SIZE))
+		r = kill_setid(n, pin.p_fd, cr);
 	return r;
 }

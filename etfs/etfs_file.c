@@ -70,8 +70,8 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	if (r == 0)
 		r = node_pin(n, &pin);
 	if (r == 0 && stranger && (how & O_TRUNC))
-		r = strip_setid(pin.p_fd);
-	if (r == 0)
+		r = strip_setid(pin.p_fd, NULL);
+	if (r >= 0)
 		r = act_as(n, cr, &acting);
 	if (r < 0)
 		return r;
@@ -150,14 +150,20 @@ data_fd(struct vnode *vp, const struct file *f)
 	return r < 0 ? r : f->f_fd;
 }
 
-/* The same for changing what is in it. */
+/* The same for changing what is in it; u, which may be NULL, says whose change it is. */
 static int
-write_fd(struct vnode *vp, const struct file *f)
+write_fd(struct vnode *vp, const struct file *f, struct uio *u)
 {
 	int fd = data_fd(vp, f), r = 0;
 
-	if (fd >= 0 && efile_of(f)->ef_stranger)
-		r = strip_setid(fd);
+	if (fd < 0)
+		return fd;
+	if (u && u->uio_killer) {
+		r = strip_setid(fd, u->uio_killer);
+		u->uio_killed = r > 0 || view_strip_setid(node_of(vp));
+	} else if (efile_of(f)->ef_stranger) {
+		r = strip_setid(fd, NULL);
+	}
 	return r < 0 ? r : fd;
 }
 
@@ -273,7 +279,7 @@ static int
 live_write(struct vnode *vp, struct file *f, struct uio *u)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = write_fd(vp, f);
+	int fd = write_fd(vp, f, u);
 
 	if (fd < 0)
 		return fd;
@@ -312,11 +318,44 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 		return r;
 	if (len == 0)
 		return u->uio_len ? -ENOSPC : 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, u);
 	r = fd < 0 ? fd : put(u, fd, w->r_begin + u->uio_off, len);
 	if (r == 0)
 		window_written(node_of(vp));
 	return r;
+}
+
+bool
+mount_is_still(int fd)
+{
+	struct statvfs sv;
+
+	return hc_statvfs(fd, &sv) == 0 && sv.f_flag & (ST_NOATIME | ST_RDONLY);
+}
+
+/*
+ * Whole host files may be used by the kernel itself, but not where we are needed at each
+ * access: to take set-id bits off for those who may not keep them (the host does it for
+ * capabilities), to leave the time of access as it is where nothing may be changed, and to
+ * be asked whether a host elsewhere has failed at close.  What is open to append only must
+ * be asked each time whether it does.
+ */
+static int
+live_backing(struct vnode *vp, struct file *f, int *ret_fd)
+{
+	struct enode *n = node_of(vp);
+	int fd = data_fd(vp, f), r = fd < 0 ? fd : etfs_has_setid(n, fd);
+
+	if (r < 0)
+		return r;
+	if (r > 0 || efile_of(f)->ef_append_only || !S_ISREG(n->n_ifmt) ||
+	    !atomic_load_explicit(&n->n_fs->hf_near, memory_order_relaxed))
+		return -EOPNOTSUPP;
+	/* How it is mounted can change. */
+	if (key_of(n)->k_rdonly && !mount_is_still(fd))
+		return -EOPNOTSUPP;
+	*ret_fd = fd;
+	return 0;
 }
 
 int
@@ -340,7 +379,7 @@ static int
 live_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
 {
 	AUTO_OWN own = watch_own(node_of(vp));
-	int fd = write_fd(vp, f);
+	int fd = write_fd(vp, f, NULL);
 
 	return fd < 0 ? fd : hc_fallocate(fd, mode, off, len);
 }
@@ -385,7 +424,7 @@ window_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint6
 	len = range_clip(w, off, len);
 	if (len == 0)
 		return 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, NULL);
 	return fd < 0 ? fd
 	              : zero_host(fd, mode & FALLOC_FL_PUNCH_HOLE, w->r_begin + off, len);
 }
@@ -452,7 +491,7 @@ etfs_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to_of
 	if (key_of(node_of(from->f_vp))->k_type == ETFS_CHR ||
 	    key_of(node_of(to->f_vp))->k_type == ETFS_CHR || (len == 0 && want > 0))
 		return -EOPNOTSUPP;
-	out = write_fd(to->f_vp, to);
+	out = write_fd(to->f_vp, to, NULL);
 	if (out < 0)
 		return out;
 	r = hc_copy_range(in, off, out, to_off, len);
@@ -513,7 +552,7 @@ discard(struct vnode *vp, struct file *f, const void *in, size_t in_len)
 		return -EINVAL;
 	if (arg[1] == 0)
 		return 0;
-	fd = write_fd(vp, f);
+	fd = write_fd(vp, f, NULL);
 	return fd < 0 ? fd : zero_host(fd, true, w->r_begin + arg[0], arg[1]);
 }
 
@@ -582,6 +621,7 @@ const struct vops etfs_live_vops = {
     .flush = etfs_flush,
     .read = live_read,
     .write = live_write,
+    .backing = live_backing,
     .fsync = etfs_fsync,
     .fallocate = live_fallocate,
     .seek = live_seek,

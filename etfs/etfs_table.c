@@ -102,6 +102,7 @@ etfs_unref(struct etfs *e)
 	pthread_mutex_destroy(&e->e_fs_mtx);
 	pthread_mutex_destroy(&e->e_lock_mtx);
 	pthread_mutex_destroy(&e->e_list_mtx);
+	free(e->e_tried);
 	free(e);
 }
 
@@ -160,13 +161,12 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 	struct node_place pl = {.np_key = k};
 	struct key_probe p;
 	int r = key_check(k, why, &p);
-	bool near;
 
 	if (r < 0)
 		return r;
 	key_settle(k, &p);
 	note_real(k, p.kp_fd);
-	near = hc_is_near(p.kp_fd);
+	k->k_still = mount_is_still(p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -179,7 +179,8 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
 		return r;
 	}
-	if (!near) {
+	k->k_near = atomic_load(&(*ret)->n_fs->hf_near);
+	if (!k->k_near) {
 		atomic_store(&k->k_mount.mnt_root_ino, (*ret)->n_shown_ino);
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_FAR);
 	}
@@ -426,6 +427,16 @@ etfs_device_put(struct etfs *e, struct vnode *vp)
 	mount_unref(&k->k_mount);
 }
 
+/* Whether the kernel may use files of the key without us; each of them may be refused. */
+static bool
+may_pass(const struct etfs_key *k)
+{
+	const struct mount_count *mc = &k->k_mount.mnt_count;
+
+	return k->k_near && !k->k_window && (!atomic_load(&k->k_rdonly) || k->k_still) &&
+	       (atomic_load(&mc->mc_passed) || !atomic_load(&mc->mc_refused));
+}
+
 void
 key_info(struct etfs_key *k, struct etfs_info *ret)
 {
@@ -450,6 +461,8 @@ key_info(struct etfs_key *k, struct etfs_info *ret)
 	    .ei_ops = atomic_load(&k->k_mount.mnt_count.mc_ops),
 	    .ei_read = atomic_load(&k->k_mount.mnt_count.mc_read),
 	    .ei_written = atomic_load(&k->k_mount.mnt_count.mc_written),
+	    .ei_passed = atomic_load(&k->k_mount.mnt_count.mc_passed),
+	    .ei_passes = ready && may_pass(k),
 	    .ei_nocache = atomic_load(&k->k_mount.mnt_flags) & MNT_NOCACHE,
 	    .ei_watched =
 		k->k_watch && dir &&

@@ -27,7 +27,7 @@ struct world {
 static const struct cred t_cred = {1000, 100, 0};
 
 static inline int
-world_init_sized(struct world *w, uint64_t size, uint64_t inodes)
+world_init_bare(struct world *w, uint64_t size, uint64_t inodes)
 {
 	struct rumpfs_opts o = {size, inodes, 0755, 1000, 100};
 	int r = vfs_init(&w->v);
@@ -37,6 +37,18 @@ world_init_sized(struct world *w, uint64_t size, uint64_t inodes)
 	r = rumpfs_new(&w->v, &o, &w->root);
 	if (r < 0)
 		vfs_done(&w->v);
+	return r;
+}
+
+static inline int
+world_init_sized(struct world *w, uint64_t size, uint64_t inodes)
+{
+	int r = world_init_bare(w, size, inodes);
+
+#ifdef T_WORLD_MADE
+	if (r == 0)
+		T_WORLD_MADE(w->root->v_mount, size);
+#endif
 	return r;
 }
 

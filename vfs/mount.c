@@ -30,6 +30,8 @@ mount_init(struct mount *mp, struct vfs *vfs, const char *type, uint64_t ttl_ns,
 	atomic_init(&mp->mnt_count.mc_ops, 0);
 	atomic_init(&mp->mnt_count.mc_read, 0);
 	atomic_init(&mp->mnt_count.mc_written, 0);
+	atomic_init(&mp->mnt_count.mc_passed, 0);
+	atomic_init(&mp->mnt_count.mc_refused, 0);
 }
 
 uint64_t

@@ -60,20 +60,34 @@ rule_may_setgid(uint32_t gid, const struct cred *cr)
 }
 
 uint32_t
-rule_setid_lost(
-    uint32_t mode, uint32_t gid, const struct vattr_set *vs, const struct cred *cr)
+rule_setid_lost(uint32_t mode, uint32_t uid, uint32_t gid, const struct vattr_set *vs,
+    const struct cred *cr)
 {
 	bool alone = (mode & (S_ISGID | S_IXGRP)) == S_ISGID;
+	unsigned what = vs->vs_valid & ~(unsigned)VS_KILL_SETID;
+	bool owner = cr && (cr->cr_uid == 0 || cr->cr_uid == uid);
 	uint32_t lost = 0;
 
-	if (S_ISDIR(mode) || !cr || cr->cr_uid == 0)
+	if (S_ISDIR(mode))
 		return 0;
-	if (vs->vs_valid & VS_KILL_SETID)
-		lost = alone ? S_ISUID : S_ISUID | S_ISGID;
-	if (alone &&
-	    (vs->vs_valid == 0 || (vs->vs_valid & (VS_SIZE | VS_UID | VS_GID))) &&
+	/* A chown to nobody by who may. */
+	if ((vs->vs_valid & VS_KILL_SETID) || (vs->vs_valid == 0 && owner))
+		lost = rule_setid_of(mode);
+	if (alone && (what == 0 || (what & (VS_SIZE | VS_UID | VS_GID))) &&
 	    !rule_may_setgid(gid, cr))
 		lost |= S_ISGID;
+	return lost;
+}
+
+uint32_t
+rule_setid_written(uint32_t mode, uint32_t uid, uint32_t gid, struct uio *u)
+{
+	const struct vattr_set kill = {.vs_valid = VS_KILL_SETID};
+	uint32_t lost = 0;
+
+	if (u->uio_killer && (mode & (S_ISUID | S_ISGID)))
+		lost = rule_setid_lost(mode, uid, gid, &kill, u->uio_killer);
+	u->uio_killed = lost != 0;
 	return lost;
 }
 

@@ -13,7 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
+#include "vfs/uio.h"
 #include "vfs/vnode.h"
 
 /* Of a directory that a name is made in; of one that it is taken from, with what it names;
@@ -27,15 +29,25 @@ int rule_may_fallocate(uint32_t flags, int mode);
 
 /* May cr give a file of this group the set-group-id bit? */
 bool rule_may_setgid(uint32_t gid, const struct cred *cr);
+/* The set-id bits that writing takes off a file of this mode for who may not keep them,
+ * whoever that is. */
+static inline uint32_t
+rule_setid_of(uint32_t mode)
+{
+	return mode & (mode & S_IXGRP ? S_ISUID | S_ISGID : S_ISUID);
+}
+/* Those that go with what has been written. */
+uint32_t rule_setid_written(uint32_t mode, uint32_t uid, uint32_t gid, struct uio *u);
 /*
- * The set-id bits that this change takes off a file of this mode (its type included) and
- * group.  The kernel sends the mode without them, but not at O_TRUNC, which is ours
- * altogether, and not where a file's group may not execute it: then the set-group-id bit
- * goes if the caller is not of the group, which the kernel knows and FUSE has no word for.
- * Its request may be for nothing at all then.
+ * The set-id bits that this change takes off a file of this mode (its type included), owner
+ * and group.  The kernel says when they are to go (VS_KILL_SETID), but not where a file's
+ * group may not execute it: then the set-group-id bit goes if the caller is not of the
+ * group, which the kernel knows and FUSE has no word for.  Its request is for nothing at all
+ * then, as is a chown to nobody, which takes them off for the owner; and it asks for nothing
+ * before a write that takes them off, whose caller need not be the owner.
  */
-uint32_t rule_setid_lost(
-    uint32_t mode, uint32_t gid, const struct vattr_set *vs, const struct cred *cr);
+uint32_t rule_setid_lost(uint32_t mode, uint32_t uid, uint32_t gid,
+    const struct vattr_set *vs, const struct cred *cr);
 
 /* FS_IOC_SETFLAGS, or with x FS_IOC_FSSETXATTR, of a node that has old: what it asks for.
  * The second form says nothing of flags that it has no name for.  -EINVAL, -EOPNOTSUPP. */

@@ -65,6 +65,25 @@ void rumpfs_empty(struct vnode *root);
 /* Changes limits ; -EBUSY if more is in use already. */
 int rumpfs_set_limits(struct mount *mp, uint64_t size, uint64_t inodes);
 
+/*
+ * A store: a file system of the kernel's own, in memory, in no namespace, whose size is the
+ * limit of the tree.  What it gives are files without a name.  With one the kernel may write
+ * what is in memory without us (vop_backing), and the limit holds (rumpfs_store.c).
+ */
+struct rumpfs_store {
+	/* A new, empty file for reading and writing, which does not note when it is read.
+	 * An fd or -errno. */
+	int (*st_file)(struct rumpfs_store *st);
+	/* Another size in bytes, whole pages; 0: no limit.  0 or -EBUSY: more is in use. */
+	int (*st_resize)(struct rumpfs_store *st, uint64_t bytes);
+	/* futimens(3) on one of its files. */
+	int (*st_times)(int fd, const struct timespec ts[2]);
+	void (*st_free)(struct rumpfs_store *st);
+};
+/* From here on what is in memory lies in st, whose size is that of the tree and which is the
+ * tree's on success.  No request may run.  0, -ENOMEM, -ENOSPC, -EMFILE. */
+int rumpfs_store_use(struct mount *mp, struct rumpfs_store *st);
+
 /* What vp is called in dvp, if both are directories of rumpfs: 256 bytes.  False: it is not in
  * it. */
 bool rumpfs_name_of(struct vnode *dvp, const struct vnode *vp, char name[256]);

@@ -80,8 +80,14 @@ uint32_t
 rumpfs_setid_lost(
     const struct rumpfs_node *rn, const struct vattr_set *vs, const struct cred *cr)
 {
-	return rule_setid_lost(
-	    vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode, rn->rn_gid, vs, cr);
+	uint32_t mode = vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode;
+
+	/* What comes before the kernel writes by itself for somebody who may not keep them
+	 * looks like a chown to nobody, whoever writes. */
+	if (vs->vs_valid == 0 && rn->rn_vn.v_type == VREG && rn->rn_data.rd_store &&
+	    atomic_load(&rn->rn_data.rd_writers) > 0)
+		return rule_setid_of(mode);
+	return rule_setid_lost(mode, rn->rn_uid, rn->rn_gid, vs, cr);
 }
 
 int

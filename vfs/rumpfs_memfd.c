@@ -1,5 +1,6 @@
 /*
- * Contents of large in-memory files: a memfd each.
+ * Contents of large in-memory files: a memfd each, or a file of the store (rumpfs_store.c), of
+ * which no account is kept here.
  *
  * A memfd is memory, not a host file, so it is used under the file's lock and without the
  * host calls.  Its size is the file's size.  What it holds is known from fstat after each
@@ -8,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -48,30 +50,47 @@ pages_held(int fd, uint64_t *ret)
 /* Copies the page at off, cut at the end of the file.  One past the end (fallocate has
  * kept it) holds zeros, and must not make the file longer. */
 static int
-copy_page(int fd, const char *page, uint64_t off, uint64_t size)
+copy_page(struct rumpfs_mount *rm, int fd, const void *page, uint64_t off, uint64_t size)
 {
+	size_t n = size - off < PAGE_BYTES ? (size_t)(size - off) : (size_t)PAGE_BYTES;
+	char buf[PAGE_BYTES];
+	int r;
+
 	if (off >= size) {
 		if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)off, PAGE_BYTES) < 0)
 			return -errno;
 		return 0;
 	}
-	return write_all(
-	    fd, page, size - off < PAGE_BYTES ? size - off : PAGE_BYTES, off);
+	r = rpage_read(rm, page, 0, buf, n);
+	return r < 0 ? r : write_all(fd, buf, n, off);
 }
 
-/* memfds of the whole process.  Keys need fds too, so at most a quarter of what is allowed
+/* memfds and store files of the whole process.  Keys need fds too, so at most a quarter of what is allowed
  * is taken here; then files stay on the heap. */
 static _Atomic uint64_t memfds;
 
 static bool
-take_fd(void)
+more_than(unsigned share)
 {
 	struct rlimit rl;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && atomic_load(&memfds) >= rl.rlim_cur / 4)
+	return getrlimit(RLIMIT_NOFILE, &rl) == 0 &&
+	       atomic_load(&memfds) >= rl.rlim_cur / share;
+}
+
+static bool
+take_fd(void)
+{
+	if (more_than(4))
 		return false;
 	atomic_fetch_add(&memfds, 1);
 	return true;
+}
+
+bool
+rmemfd_fds_short(void)
+{
+	return more_than(8);
 }
 
 void
@@ -79,26 +98,31 @@ rmemfd_close(struct rdata *d)
 {
 	close(d->rd_fd);
 	d->rd_fd = -1;
+	d->rd_store = false;
+	d->rd_memfd_pages = 0;
 	atomic_fetch_sub(&memfds, 1);
 }
 
-/* A memfd with what d holds.  The fd or -errno. */
+/* A memfd or a store file with what d holds.  The fd or -errno. */
 static int
-copy_out(struct rdata *d, uint64_t *ret_held, bool *ret_beyond)
+copy_out(struct rumpfs_mount *rm, struct rdata *d, uint64_t *ret_held, bool *ret_beyond)
 {
+	struct rstore *rs = rstore_of(rm);
 	uint64_t i = 0;
-	int fd = memfd_create("rumpfs", MFD_CLOEXEC), r = 0;
+	int fd = rs ? rstore_file(rs) : memfd_create("rumpfs", MFD_CLOEXEC), r = 0;
 
 	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)d->rd_size) < 0)
+		return rs ? fd : -errno;
+	if (d->rd_size && ftruncate(fd, (off_t)d->rd_size) < 0)
 		r = -errno;
 	for (uint64_t from = 0; r == 0 && pages_next(&d->rd_pages, from, &i);
 	     from = i + 1) {
 		*ret_beyond = i << PAGE_SHIFT >= d->rd_size;
 		r = copy_page(
-		    fd, pages_get(&d->rd_pages, i), i << PAGE_SHIFT, d->rd_size);
+		    rm, fd, pages_get(&d->rd_pages, i), i << PAGE_SHIFT, d->rd_size);
 	}
+	if (r == 0 && rs)
+		return fd;
 	if (r == 0)
 		r = pages_held(fd, ret_held);
 	if (r == 0 && *ret_held != d->rd_pages.pg_count)
@@ -109,16 +133,23 @@ copy_out(struct rdata *d, uint64_t *ret_held, bool *ret_beyond)
 	return r;
 }
 
-int
-rmemfd_convert(struct rdata *d)
+static struct rumpfs_node *
+node_of(struct rdata *d)
 {
-	uint64_t i, held;
+	return (struct rumpfs_node *)((char *)d - offsetof(struct rumpfs_node, rn_data));
+}
+
+int
+rmemfd_convert(struct rumpfs_mount *rm, struct rdata *d)
+{
+	struct rstore *rs = rstore_of(rm);
+	uint64_t i, held = 0;
 	bool beyond = false;
 	int fd;
 
 	if (d->rd_stays || !take_fd())
 		return -EMFILE;
-	fd = copy_out(d, &held, &beyond);
+	fd = copy_out(rm, d, &held, &beyond);
 	if (fd < 0) {
 		/* Not again at each write: it copies all there is. */
 		d->rd_stays = true;
@@ -126,6 +157,14 @@ rmemfd_convert(struct rdata *d)
 		return fd;
 	}
 	d->rd_beyond = beyond;
+	if (rs) {
+		struct rumpfs_node *rn = node_of(d);
+
+		rdata_drop_pages(rm, d, 0, UINT64_MAX);
+		(void)rstore_times(
+		    rs, fd, atomic_load(&rn->rn_atime_ns), rn->rn_mtime_ns);
+		d->rd_store = true;
+	}
 	while (pages_next(&d->rd_pages, 0, &i))
 		free(pages_take(&d->rd_pages, i));
 	d->rd_fd = fd;
@@ -139,6 +178,8 @@ settle(struct rumpfs_mount *rm, struct rdata *d, uint64_t reserved)
 {
 	uint64_t held, had = d->rd_memfd_pages;
 
+	if (d->rd_store)
+		return; /* the kernel's business */
 	if (pages_held(d->rd_fd, &held) < 0)
 		held = had + reserved / PAGE_BYTES;
 	d->rd_memfd_pages = held;
@@ -220,7 +261,7 @@ rmemfd_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u)
 	uint64_t end = u->uio_off + u->uio_len, need = 0;
 	ssize_t r;
 
-	if (!is_dense(d, end)) {
+	if (!d->rd_store && !is_dense(d, end)) {
 		need = (end + PAGE_BYTES - 1) / PAGE_BYTES - u->uio_off / PAGE_BYTES;
 		need *= PAGE_BYTES;
 		if (!rumpfs_reserve(rm, need))
@@ -273,10 +314,10 @@ hole_bytes(const struct rdata *d, uint64_t off, uint64_t end)
 static int
 allocate(struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len)
 {
-	uint64_t need = hole_bytes(d, off, off + len);
+	uint64_t need = d->rd_store ? 0 : hole_bytes(d, off, off + len);
 	int r = 0;
 
-	if (!rumpfs_reserve(rm, need))
+	if (need && !rumpfs_reserve(rm, need))
 		return -ENOSPC;
 	if (fallocate(d->rd_fd, mode & FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0)
 		r = -errno;
@@ -285,6 +326,31 @@ allocate(struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint6
 	if (off + len > d->rd_size)
 		d->rd_beyond = true;
 	settle(rm, d, need);
+	return r;
+}
+
+/* Zeros in a store file: written, because a page that is punched there may be somebody
+ * else's before it is made again.  What is past the end is zeros. */
+static int
+zero_stored(
+    struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len)
+{
+	static const char zeros[64 * 1024];
+	uint64_t end = off + len;
+	struct rattr a;
+	int r = allocate(rm, d, mode, off, len);
+
+	if (r == 0)
+		r = rdata_attr(d, &a);
+	if (r == 0 && end > a.ra_size)
+		end = a.ra_size;
+	while (r == 0 && off < end) {
+		size_t n =
+		    end - off < sizeof(zeros) ? (size_t)(end - off) : sizeof(zeros);
+
+		r = write_all(d->rd_fd, zeros, n, off);
+		off += n;
+	}
 	return r;
 }
 
@@ -302,6 +368,8 @@ rmemfd_fallocate(
 	}
 	if (!(mode & FALLOC_FL_ZERO_RANGE))
 		return allocate(rm, d, mode, off, len);
+	if (d->rd_store)
+		return zero_stored(rm, d, mode, off, len);
 	/* What is missing comes first: it is all that can fail.  Then the range is
 	 * punched and its pages, which are accounted for, are made again. */
 	r = allocate(rm, d, mode, off, len);

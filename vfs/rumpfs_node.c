@@ -36,13 +36,20 @@ count_in(_Atomic uint64_t *used, uint64_t n, const _Atomic uint64_t *limit)
 bool
 rumpfs_reserve(struct rumpfs_mount *rm, uint64_t n)
 {
-	return count_in(&rm->rm_used, n, &rm->rm_size);
+	struct rstore *rs = rstore_of(rm);
+
+	return rs ? rstore_reserve(rm, rs, n) : count_in(&rm->rm_used, n, &rm->rm_size);
 }
 
 void
 rumpfs_unreserve(struct rumpfs_mount *rm, uint64_t n)
 {
-	atomic_fetch_sub_explicit(&rm->rm_used, n, memory_order_relaxed);
+	struct rstore *rs = rstore_of(rm);
+
+	if (rs && n)
+		rstore_unreserve(rm, rs, n);
+	else
+		atomic_fetch_sub_explicit(&rm->rm_used, n, memory_order_relaxed);
 }
 
 int64_t
@@ -252,6 +259,7 @@ rumpfs_empty(struct vnode *root)
 static void
 mount_free(struct mount *mp)
 {
+	rstore_free(rstore_of((struct rumpfs_mount *)mp));
 	free(mp);
 }
 
@@ -352,9 +360,13 @@ int
 rumpfs_set_limits(struct mount *mp, uint64_t size, uint64_t inodes)
 {
 	struct rumpfs_mount *rm = (struct rumpfs_mount *)mp;
+	struct rstore *rs = rstore_of(rm);
+	struct rumpfs_usage u;
 
-	if ((size && atomic_load(&rm->rm_used) > size) ||
-	    (inodes && atomic_load(&rm->rm_nodes) > inodes))
+	rumpfs_usage(mp, &u);
+	if ((size && u.ru_size_used > size) || (inodes && u.ru_inodes_used > inodes))
+		return -EBUSY;
+	if (rs && size != u.ru_size && rstore_resize(rs, size) < 0)
 		return -EBUSY;
 	atomic_store(&rm->rm_size, size);
 	atomic_store(&rm->rm_inodes, inodes);
@@ -365,9 +377,10 @@ void
 rumpfs_usage(struct mount *mp, struct rumpfs_usage *ret)
 {
 	struct rumpfs_mount *rm = (struct rumpfs_mount *)mp;
+	struct rstore *rs = rstore_of(rm);
 
 	ret->ru_size = atomic_load(&rm->rm_size);
-	ret->ru_size_used = atomic_load(&rm->rm_used);
+	ret->ru_size_used = rs ? rstore_used(rm, rs) : atomic_load(&rm->rm_used);
 	ret->ru_inodes = atomic_load(&rm->rm_inodes);
 	ret->ru_inodes_used = atomic_load(&rm->rm_nodes);
 }

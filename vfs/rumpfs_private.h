@@ -14,22 +14,34 @@
 
 struct rumpfs_mount {
 	struct mount rm_mnt;
-	_Atomic uint64_t rm_size;   /* a: limit in bytes, 0 = none */
-	_Atomic uint64_t rm_used;   /* a: bytes */
-	_Atomic uint64_t rm_inodes; /* a: limit, 0 = none */
-	_Atomic uint64_t rm_nodes;  /* a: nodes */
-	_Atomic uint64_t rm_ino;    /* a: the last inode number */
-	uint32_t rm_uid, rm_gid;    /* c: owner of the root as it was made */
+	_Atomic uint64_t rm_size; /* a: limit in bytes, 0 = none */
+	_Atomic uint64_t rm_used; /* a: bytes; with a store, those on the heap only */
+	_Atomic(struct rstore *) rm_store; /* a: or NULL; once there it stays */
+	_Atomic uint64_t rm_inodes;        /* a: limit, 0 = none */
+	_Atomic uint64_t rm_nodes;         /* a: nodes */
+	_Atomic uint64_t rm_ino;           /* a: the last inode number */
+	uint32_t rm_uid, rm_gid;           /* c: owner of the root as it was made */
 };
 
 /* A regular file's contents: rumpfs_data.c. */
 struct rdata {
-	uint64_t rd_size;
-	struct pages rd_pages;   /* while rd_fd is -1 */
+	uint64_t rd_size;      /* not of a store file, which has its own: rdata_attr() */
+	struct pages rd_pages; /* while rd_fd is -1 */
 	uint64_t rd_memfd_pages; /* what the memfd holds and is accounted for */
-	bool rd_stays;           /* on the heap: moving it has failed */
-	int rd_fd;               /* -1, or the memfd that holds the contents */
+	int rd_fd;               /* -1, or the memfd or store file with the contents */
+	_Atomic uint32_t rd_opens, rd_writers; /* a: open files; of those, to write */
+	bool rd_stays;                         /* on the heap: moving it has failed */
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
+	bool
+	    rd_store; /* rd_fd is of the store, and the kernel may change it without us */
+	bool rd_idle; /* a store file that has been closed: it may move back */
+};
+
+/* What a file has, wherever it is.  The times of a store file are its own, but for ctime,
+ * which is the later one, and atime, likewise. */
+struct rattr {
+	uint64_t ra_size, ra_pages;
+	int64_t ra_atime_ns, ra_mtime_ns, ra_ctime_ns; /* store files only */
 };
 
 struct rxattr {
@@ -101,25 +113,68 @@ void rumpfs_reclaim(struct vnode *vp);
 /* Marks a directory as removed; its lock is held exclusively.  0 or -ENOTEMPTY. */
 int rumpfs_kill_dir(struct rumpfs_node *rn, int64_t now);
 
+/* As with relatime. */
+void rumpfs_touch_atime(struct rumpfs_node *rn);
+
+/* rumpfs_file.c: vops. */
+int rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f);
+void rumpfs_close(struct file *f);
+int rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd);
+int rumpfs_read(struct vnode *vp, struct file *f, struct uio *u);
+int rumpfs_write(struct vnode *vp, struct file *f, struct uio *u);
+int rumpfs_fallocate(
+    struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len);
+int rumpfs_seek(
+    struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *ret_off);
+
 /* rumpfs_data.c.  The caller holds v_lock as vop.h says. */
 void rdata_init(struct rdata *d);
 void rdata_done(struct rumpfs_mount *rm, struct rdata *d);
-int rdata_read(struct rdata *d, struct uio *u);
+/* lend: the reader may be given the fd for a while. */
+int rdata_read(struct rumpfs_mount *rm, struct rdata *d, struct uio *u, bool lend);
 int rdata_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u);
 int rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
 int rdata_fallocate(
     struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
 int rdata_seek(struct rdata *d, uint64_t off, int whence, uint64_t *ret_off);
-uint64_t rdata_bytes(const struct rdata *d); /* allocated */
+/* With the flags of open(2). */
+void rdata_opened(struct rdata *d, int flags);
+/* 0, or -errno of fstat. */
+int rdata_attr(const struct rdata *d, struct rattr *ret);
+/* Frees the pages from index first to the one before end. */
+void rdata_drop_pages(
+    struct rumpfs_mount *rm, struct rdata *d, uint64_t first, uint64_t end);
 
 /* rumpfs_memfd.c: the same for contents that have moved to a memfd. */
 /* Moves the pages of d to a memfd.  On failure (no fds, no memory) d is as it was. */
-int rmemfd_convert(struct rdata *d);
+int rmemfd_convert(struct rumpfs_mount *rm, struct rdata *d);
 void rmemfd_close(struct rdata *d);
+/* Is most of what may be had in use? */
+bool rmemfd_fds_short(void);
 int rmemfd_write(struct rumpfs_mount *rm, struct rdata *d, struct uio *u);
 int rmemfd_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
 int rmemfd_fallocate(
     struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
+
+/* rumpfs_store.c.  Pages, accounted for: on the heap, or in the store. */
+struct rstore *rstore_of(const struct rumpfs_mount *rm);
+/* A page of zeros; without fill it must be written to next.  0, -ENOSPC, -ENOMEM. */
+int rpage_new(struct rumpfs_mount *rm, bool fill, void **ret_page);
+void rpage_free(struct rumpfs_mount *rm, void *page);
+int rpage_read(
+    struct rumpfs_mount *rm, const void *page, uint64_t in, void *buf, size_t n);
+ssize_t rpage_take(
+    struct rumpfs_mount *rm, void *page, uint64_t in, struct uio *u, size_t n);
+void rpage_zero(struct rumpfs_mount *rm, void *page, uint64_t in, size_t n);
+bool rstore_reserve(struct rumpfs_mount *rm, struct rstore *rs, uint64_t n);
+void rstore_unreserve(struct rumpfs_mount *rm, struct rstore *rs, uint64_t n);
+uint64_t rstore_used(struct rumpfs_mount *rm, struct rstore *rs);
+int rstore_resize(struct rstore *rs, uint64_t bytes);
+int rstore_file(struct rstore *rs);
+int rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns);
+/* The last open file of vp has been closed, under no lock. */
+void rstore_closed(struct vnode *vp);
+void rstore_free(struct rstore *rs);
 
 /* rumpfs_xattr.c: vops. */
 int rumpfs_getxattr(

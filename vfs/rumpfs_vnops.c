@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
 
 /* What tmpfs says a directory entry takes. */
@@ -51,7 +52,7 @@ size_of(const struct rumpfs_node *rn)
 {
 	switch (rn->rn_vn.v_type) {
 	case VREG:
-		return rn->rn_data.rd_size;
+		return 0; /* regular_attr() */
 	case VDIR:
 		return (uint64_t)dirtab_count(&rn->rn_dir.tab) * DIRENT_BYTES;
 	case VLNK:
@@ -59,6 +60,27 @@ size_of(const struct rumpfs_node *rn)
 	default:
 		return 0;
 	}
+}
+
+/* What the kernel may have changed without us, in a store file, is asked of that. */
+static int
+regular_attr(const struct rumpfs_node *rn, struct vattr *ret)
+{
+	struct rattr a;
+	int r = rdata_attr(&rn->rn_data, &a);
+
+	if (r < 0)
+		return r;
+	ret->va_size = a.ra_size;
+	ret->va_blocks_blk = a.ra_pages * (PAGE_BYTES / 512);
+	if (!rn->rn_data.rd_store)
+		return 0;
+	ret->va_mtime = rumpfs_timespec(a.ra_mtime_ns);
+	if (a.ra_ctime_ns > rn->rn_ctime_ns)
+		ret->va_ctime = rumpfs_timespec(a.ra_ctime_ns);
+	if (a.ra_atime_ns > atomic_load(&rn->rn_atime_ns))
+		ret->va_atime = rumpfs_timespec(a.ra_atime_ns);
+	return 0;
 }
 
 static int
@@ -76,12 +98,12 @@ rumpfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	ret->va_nlink = rn->rn_nlink;
 	ret->va_rdev = dev ? rn->rn_rdev : 0;
 	ret->va_size = size_of(rn);
-	ret->va_blocks_blk = vp->v_type == VREG ? rdata_bytes(&rn->rn_data) / 512 : 0;
+	ret->va_blocks_blk = 0;
 	ret->va_atime = rumpfs_timespec(atomic_load(&rn->rn_atime_ns));
 	ret->va_mtime = rumpfs_timespec(rn->rn_mtime_ns);
 	ret->va_ctime = rumpfs_timespec(rn->rn_ctime_ns);
 	ret->va_btime = rumpfs_timespec(rn->rn_btime_ns);
-	return 0;
+	return vp->v_type == VREG ? regular_attr(rn, ret) : 0;
 }
 
 /* Nanoseconds in 64 bits reach from 1677 to 2262; times beyond are kept at the ends. */
@@ -93,6 +115,23 @@ ns_of(const struct timespec *ts)
 	if (ts->tv_sec <= -TIME_MAX_S)
 		return -TIME_MAX_S * 1000000000ll;
 	return ts->tv_sec * 1000000000ll + ts->tv_nsec;
+}
+
+/* The times of a store file are its own: those that have been set, or come of truncating. */
+static void
+times_stored(struct rumpfs_node *rn, unsigned valid)
+{
+	struct rattr a;
+
+	if (!(valid & (VS_SIZE | VS_ATIME | VS_MTIME)) ||
+	    rdata_attr(&rn->rn_data, &a) < 0)
+		return;
+	if (valid & VS_ATIME)
+		a.ra_atime_ns = atomic_load(&rn->rn_atime_ns);
+	if (valid & (VS_SIZE | VS_MTIME))
+		a.ra_mtime_ns = rn->rn_mtime_ns;
+	(void)rstore_times(rstore_of(rumpfs_mount_of(&rn->rn_vn)), rn->rn_data.rd_fd,
+	    a.ra_atime_ns, a.ra_mtime_ns);
 }
 
 static int
@@ -129,19 +168,24 @@ rumpfs_setattr(
 		rn->rn_mtime_ns =
 		    vs->vs_valid & VS_MTIME_NOW ? now : ns_of(&vs->vs_mtime);
 	rn->rn_ctime_ns = now;
+	if (vp->v_type == VREG && rn->rn_data.rd_store)
+		times_stored(rn, vs->vs_valid);
 	return 0;
 }
 
 /* As with relatime: only where it says something that mtime and ctime do not, or once a
  * day. */
-static void
-touch_atime(struct rumpfs_node *rn)
+void
+rumpfs_touch_atime(struct rumpfs_node *rn)
 {
 	int64_t now, at = atomic_load_explicit(&rn->rn_atime_ns, memory_order_relaxed);
+	struct rattr a = {.ra_mtime_ns = rn->rn_mtime_ns};
 
 	if (rumpfs_keeps_atime(rn))
 		return;
-	if (at > rn->rn_mtime_ns && at > rn->rn_ctime_ns) {
+	if (rn->rn_vn.v_type == VREG && rn->rn_data.rd_store)
+		(void)rdata_attr(&rn->rn_data, &a);
+	if (at > a.ra_mtime_ns && at > rn->rn_ctime_ns) {
 		now = rumpfs_now_ns();
 		if (now - at < 86400ll * 1000000000)
 			return;
@@ -158,7 +202,7 @@ rumpfs_readlink(struct vnode *vp, char *buf, size_t cap, size_t *ret_len)
 
 	if (cap < rn->rn_link.len)
 		return -ENAMETOOLONG;
-	touch_atime(rn);
+	rumpfs_touch_atime(rn);
 	memcpy(buf, rn->rn_link.target, rn->rn_link.len);
 	*ret_len = rn->rn_link.len;
 	return 0;
@@ -238,11 +282,11 @@ rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
 	int r =
 	    rumpfs_may_add(dir); /* a directory that was removed will do, as on tmpfs */
 
-	(void)f;
 	if (r == 0)
 		r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
 	if (r < 0)
 		return r;
+	rdata_opened(&rn->rn_data, f->f_flags);
 	rn->rn_nlink = 0;
 	rn->rn_linkable = !(flags & O_EXCL);
 	*ret_vp = &rn->rn_vn;
@@ -496,76 +540,6 @@ rumpfs_rename(const struct vrename *v)
 	return 0;
 }
 
-static int
-rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
-{
-	/* The kernel leaves all of O_TRUNC to us, and with it the set-id bits. */
-	struct vattr_set empty = {.vs_valid = VS_SIZE};
-	int r;
-
-	if (cr && cr->cr_uid != 0)
-		empty.vs_valid |= VS_KILL_SETID;
-	r = rumpfs_may_open(rumpfs_node_of(vp), flags);
-	if (r == 0 && vp->v_type == VREG && (flags & O_TRUNC))
-		r = vop_setattr(vp, f, &empty, cr);
-	return r;
-}
-
-static int
-rumpfs_read(struct vnode *vp, struct file *f, struct uio *u)
-{
-	struct rumpfs_node *rn = rumpfs_node_of(vp);
-
-	(void)f;
-	if (vp->v_type != VREG)
-		return -EINVAL;
-	touch_atime(rn);
-	return rdata_read(&rn->rn_data, u);
-}
-
-static int
-rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
-{
-	struct rumpfs_node *rn = rumpfs_node_of(vp);
-	int r;
-
-	/* A file opened to append cannot be kept by the kernel from ceasing to; what was
-	 * open otherwise before the flag was set goes on. */
-	if (!u->uio_append && f && (f->f_flags & O_APPEND) &&
-	    (rn->rn_flags & FS_APPEND_FL))
-		return -EPERM;
-	if (u->uio_append)
-		u->uio_off = rn->rn_data.rd_size;
-	if (u->uio_len > INT64_MAX - u->uio_off)
-		return -EFBIG;
-	r = rdata_write(rumpfs_mount_of(vp), &rn->rn_data, u);
-	if (u->uio_done > 0)
-		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
-	return u->uio_done > 0 ? 0 : r;
-}
-
-static int
-rumpfs_fallocate(struct vnode *vp, struct file *f, int mode, uint64_t off, uint64_t len)
-{
-	struct rumpfs_node *rn = rumpfs_node_of(vp);
-	int r;
-
-	(void)f;
-	r = rumpfs_may_fallocate(rn, mode);
-	if (r == 0)
-		r = rdata_fallocate(rumpfs_mount_of(vp), &rn->rn_data, mode, off, len);
-	if (r == 0)
-		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
-	return r;
-}
-
-static int
-rumpfs_seek(struct vnode *vp, struct file *f, uint64_t off, int whence, uint64_t *ret_off)
-{
-	(void)f;
-	return rdata_seek(&rumpfs_node_of(vp)->rn_data, off, whence, ret_off);
-}
-
 /* The dots have the first two cookies above the base; entries those after them. */
 static int
 rumpfs_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
@@ -580,7 +554,7 @@ rumpfs_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged
 
 	(void)f;
 	(void)merged;
-	touch_atime(dir);
+	rumpfs_touch_atime(dir);
 	if (seq < RUMPFS_COOKIE_DOT &&
 	    !dirbuf_add(db, dir->rn_ino, RUMPFS_COOKIE_DOT, DT_DIR, ".", 1, NULL))
 		return 0;
@@ -651,6 +625,8 @@ const struct vops rumpfs_vops = {
     .rmdir = rumpfs_rmdir,
     .rename_locked = rumpfs_rename,
     .open = rumpfs_open,
+    .close = rumpfs_close,
+    .backing = rumpfs_backing,
     .read = rumpfs_read,
     .write = rumpfs_write,
     .fallocate = rumpfs_fallocate,

@@ -22,6 +22,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+struct cred;
+
 struct uio {
 	uint64_t uio_off; /* where in the file */
 	size_t uio_len;   /* how much is wanted or offered */
@@ -34,7 +36,10 @@ struct uio {
 	 * -errno. */
 	ssize_t (*uio_pull_mem)(struct uio *u, void *dst, size_t n);
 	ssize_t (*uio_pull_fd)(struct uio *u, int fd, uint64_t off, size_t n);
-	bool uio_append;  /* writing: at the end of the file, wherever that is by then */
+	bool uio_append; /* writing: at the end of the file, wherever that is by then */
+	/* writing: who may not keep the set-id bits that are on the file, which go; or NULL */
+	const struct cred *uio_killer;
+	bool uio_killed;  /* writing: there were some */
 	size_t uio_taken; /* writing: how much of the source has been consumed */
 	void *uio_arg;    /* the asker's own */
 };

@@ -103,7 +103,9 @@ enum {
 	    1 << 2, /* a directory made only because something is attached below it */
 	VF_PENDING = 1 << 1, /* a name that is missing here may appear by itself (missing
 	                        = hide): absence must not be cached without limit */
-	VF_DEVICE = 1 << 3,  /* an image file system is mounted from it: it is in use */
+	/* it has been lent to the kernel (vop_backing), whose pages of it may be old since */
+	VF_LENT = 1 << 4,
+	VF_DEVICE = 1 << 3, /* an image file system is mounted from it: it is in use */
 };
 
 struct vnode {
@@ -132,6 +134,7 @@ struct file {
 	void *f_priv;       /* the file system's own */
 	struct dirscan *f_scan; /* vop.c: where a merged directory listing stands */
 	uint64_t f_id;          /* c: slot id in vfs_files */
+	uint8_t f_kernel;       /* the front end's: how the kernel has it open */
 };
 
 /*

@@ -333,8 +333,11 @@ vop_write(struct vnode *vp, struct file *f, struct uio *u)
 int
 vop_backing(struct vnode *vp, struct file *f, int *ret_fd)
 {
-	int r = vp->v_type == VREG && vp->v_op->backing ? vp->v_op->backing(vp, f, ret_fd)
-	                                                : -EOPNOTSUPP;
+	int r = -EOPNOTSUPP;
+
+	/* What an image is mounted from changes in more ways than through its file. */
+	if (vp->v_type == VREG && vp->v_op->backing && !vn_is_device(vp))
+		r = vp->v_op->backing(vp, f, ret_fd);
 
 	TRACE("backing node=%llu = %d", ID(vp), r);
 	return r;

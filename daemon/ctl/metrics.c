@@ -211,6 +211,10 @@ put_numbers(struct metrics *mx, const struct stats *st)
 		"Host directories that are watched."},
 	    {"host", "events", "host_events", NULL, "Changes that the host has told of.",
 		true},
+	    {"passthrough", "opens", "passthrough_opens", NULL,
+		"Opens of files that the kernel uses without the daemon.", true},
+	    {"passthrough", "refused", "passthrough_refused", NULL,
+		"Files that were offered to the kernel and not taken.", true},
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

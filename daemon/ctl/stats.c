@@ -329,7 +329,7 @@ void
 stats_print(const struct stats *st, GString *out)
 {
 	JsonObject *o = st->st_object, *memory = get_obj(o, "memory"),
-		   *host = get_obj(o, "host");
+		   *host = get_obj(o, "host"), *passed = get_obj(o, "passthrough");
 	g_autofree char *uptime = text_uptime(st->st_uptime_ms);
 
 	stats_print_waiting(st, out, SIZE_MAX, 0);
@@ -350,6 +350,8 @@ stats_print(const struct stats *st, GString *out)
 	print_count(out, "host descriptors", host, "descriptors", "descriptors_max");
 	print_count(out, "host watches", host, "watches", NULL);
 	print_count(out, "host events", host, "events", NULL);
+	print_count(out, "passthrough opens", passed, "opens", NULL);
+	print_count(out, "… refused", passed, "refused", NULL);
 	if (st->st_limit_ms == 0)
 		g_string_append_printf(out, "%-18s not looked for\n", "requests waiting");
 	else if (st->st_waiting->len == 0)

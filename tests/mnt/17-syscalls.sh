@@ -46,7 +46,7 @@ declare -A KNOWN=(
 	[tmpfs]="$TMPFS collapse mapped-tail" [ext4]="$EXT4"
 	[memory]="$FUSE immutable-open"
 	[disk-key]="$FUSE $EXT4 handles-forgotten"
-	[tmpfs-key]="$FUSE $TMPFS handles-forgotten"
+	[tmpfs-key]="$FUSE $TMPFS handles-forgotten mapped-tail"
 )
 
 # list PART TREE DIR OTHER: runs a part of the list; OTHER is where it may copy to.

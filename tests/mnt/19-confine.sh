@@ -103,7 +103,7 @@ table()
 	all_threads "$who: umask" "$pid" Umask 0000
 	# Main, three that tell, control, manage, signal, watch; libfuse's workers come and go, up to the limit; by io_uring
 	# there are so many for each processor besides.
-	names=$(cat "/proc/$pid/task"/*/comm | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
+	names=$(cat "/proc/$pid/task"/*/comm | sed s/fuse_worker/rumpfuse/ | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
 	if [ $FILTER = 2 ]; then
 		check "$who: threads: $names" \
 		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify ([0-9]+ rumpfuse-ring )?1 rumpfuse-signal 1 rumpfuse-watch$' <<<"$names"

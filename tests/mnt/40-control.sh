@@ -90,6 +90,7 @@ mke2fs -q -t ext2 "$W/ext.img" 2>/dev/null
 cat >"$W/conf" <<X
 [daemon]
 slow = 400ms
+passthrough = no
 [dir /tmp]
 [file /etc/motd]
 content = hello
@@ -190,7 +191,7 @@ answer "a loop" '.result.notes[0]' '"not there: too many symbolic links"'
 rm "$M/ln" "$M/loop" "$M/tmp/"{rel,abs,out,above,hidden}
 says "explain: a range" '[.result|.begin,.size,.access,.section,.names_cached_ms]' \
     '[1048576,1048576,"ro","[etfs /disk]",null]' '{"op":"explain","path":"/disk"}'
-says "explain: times" \
+says "explain: times, passthrough" \
     '[.result|.names_cached_ms,.attributes_cached_ms,.contents_cached,.passthrough]' \
     '[1000,1000,"until changed",false]' '{"op":"explain","path":"/d/x"}'
 

@@ -58,6 +58,7 @@ def stats():
         "rss_bytes": 7340032,
         "host": {"known": 4, "descriptors": 5, "descriptors_max": 900, "watches": 1,
                  "events": 77},
+        "passthrough": {"on": True, "opens": 5, "refused": 1},
         "waiting": [{"operation": "read", "path": "/disk/p1", "host": "/lab/disk.img",
                      "age_ms": 12500, "pid": 4711}],
         "waiting_limit_ms": 5000}

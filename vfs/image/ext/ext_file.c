@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "vfs/image/ext/ext.h"
+#include "vfs/rules.h"
 
 int
 ext_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
@@ -388,6 +389,8 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 			(void)ext2fs_inode_size_set(
 			    e->e_fs, ext_i(en), (ext2_off64_t)(u->uio_off + u->uio_done));
 		ext_touch(e, en, EXT_MTIME | EXT_CTIME);
+		en->en_i.i_mode &= (uint16_t)~rule_setid_written(
+		    en->en_i.i_mode, ext_uid(en), ext_gid(en), u);
 		r = ext_node_write(e, en);
 	}
 	pthread_rwlock_unlock(&en->en_lock);

@@ -72,7 +72,7 @@ uint32_t
 ext_setid_lost(
     const struct ext_node *en, const struct vattr_set *vs, const struct cred *cr)
 {
-	return rule_setid_lost(en->en_i.i_mode, ext_gid(en), vs, cr);
+	return rule_setid_lost(en->en_i.i_mode, ext_uid(en), ext_gid(en), vs, cr);
 }
 
 int
