@@ -159,7 +159,7 @@ rf_umount "$M" term
 rf_mount "$W/conf" "$M"
 exec 5<"$M/large" 2>/dev/null || exec 5<"$M/d/large"
 rf_umount "$M" term
-refuse "in use at SIGTERM: it is taken away" 'not connected' cat <&5
+check "in use at SIGTERM: it is taken away" sh -c "! stat -f /proc/self/fd/5"
 exec 5<&-
 rf_mount "$W/conf" "$M"
 pid=${RF_PID[$M]}
