@@ -12,6 +12,13 @@
 
 #define SQE_BYTES 128u
 
+/* Of newer headers (Linux 6.5): the queues are in memory that is given, whose address is at the
+ * end of the offsets. */
+#define SETUP_NO_MMAP (1u << 14)
+#define USER_ADDR     (sizeof(struct io_sqring_offsets) - sizeof(uint64_t))
+_Static_assert(sizeof(struct io_sqring_offsets) == 40, "as the kernel has it");
+_Static_assert(sizeof(struct io_cqring_offsets) == 40, "as the kernel has it");
+
 /* The kernel reads and writes these, too. */
 static unsigned
 load(const unsigned *from)
@@ -39,29 +46,37 @@ restrict_ring(int fd)
 	           : 0;
 }
 
+/* The memory is ours and is only lent: a mapping of the ring itself would keep that, and with
+ * it the connection, for as long as any thread of a killed process waits for its own mount. */
 static int
-map_ring(struct fe_ring *rg, const struct io_uring_params *p)
+new_memory(struct fe_ring *rg, unsigned depth)
 {
-	size_t sq = p->sq_off.array + p->sq_entries * sizeof(unsigned);
-	size_t cq = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
-	unsigned *array;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), places = 1;
 	char *at;
 
-	if (!(p->features & IORING_FEAT_SINGLE_MMAP))
-		return -EOPNOTSUPP;
-	rg->rg_map_len = sq > cq ? sq : cq;
-	rg->rg_sqes_len = (size_t)p->sq_entries * SQE_BYTES;
-	at = mmap(NULL, rg->rg_map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-	    rg->rg_fd, IORING_OFF_SQ_RING);
+	while (places < depth)
+		places *= 2;
+	/* Heads, tails and counters; twice as many results as commands; their order. */
+	rg->rg_map_len =
+	    (512 + places * (2 * sizeof(struct io_uring_cqe) + sizeof(unsigned)) + page -
+		1) /
+	    page * page;
+	rg->rg_sqes_len = (places * SQE_BYTES + page - 1) / page * page;
+	at = mmap(NULL, rg->rg_map_len + rg->rg_sqes_len, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (at == MAP_FAILED)
 		return -errno;
 	rg->rg_map = at;
-	rg->rg_sqes = mmap(NULL, rg->rg_sqes_len, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_POPULATE, rg->rg_fd, IORING_OFF_SQES);
-	if (rg->rg_sqes == MAP_FAILED) {
-		rg->rg_sqes = NULL;
-		return -errno;
-	}
+	rg->rg_sqes = at + rg->rg_map_len;
+	return 0;
+}
+
+static void
+find_places(struct fe_ring *rg, const struct io_uring_params *p)
+{
+	char *at = rg->rg_map;
+	unsigned *array = (unsigned *)(void *)(at + p->sq_off.array);
+
 	rg->rg_sq_tail = (unsigned *)(void *)(at + p->sq_off.tail);
 	rg->rg_sq_mask = p->sq_entries - 1;
 	rg->rg_cq_head = (unsigned *)(void *)(at + p->cq_off.head);
@@ -69,10 +84,8 @@ map_ring(struct fe_ring *rg, const struct io_uring_params *p)
 	rg->rg_cq_mask = p->cq_entries - 1;
 	rg->rg_cqes = (struct io_uring_cqe *)(void *)(at + p->cq_off.cqes);
 	/* Each place of the queue is for the command of the same number. */
-	array = (unsigned *)(void *)(at + p->sq_off.array);
 	for (unsigned i = 0; i < p->sq_entries; i++)
 		array[i] = i;
-	return 0;
 }
 
 int
@@ -82,18 +95,27 @@ fe_ring_init(struct fe_ring *rg, unsigned depth)
 	struct io_uring_params p = {
 	    .flags = IORING_SETUP_SQE128 | IORING_SETUP_R_DISABLED |
 	             IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-	             IORING_SETUP_SUBMIT_ALL,
+	             IORING_SETUP_SUBMIT_ALL | SETUP_NO_MMAP,
 	};
-	long fd = syscall(SYS_io_uring_setup, depth, &p);
+	uint64_t at;
+	long fd;
 	int r;
 
-	memset(rg, 0, sizeof(*rg));
+	*rg = (struct fe_ring){.rg_fd = -1};
+	r = new_memory(rg, depth);
+	if (r < 0)
+		return r;
+	at = (uintptr_t)rg->rg_map;
+	memcpy((char *)&p.cq_off + USER_ADDR, &at, sizeof(at));
+	at = (uintptr_t)rg->rg_sqes;
+	memcpy((char *)&p.sq_off + USER_ADDR, &at, sizeof(at));
+	fd = syscall(SYS_io_uring_setup, depth, &p);
+	r = fd < 0 ? -errno : 0;
 	rg->rg_fd = (int)fd;
-	if (fd < 0)
-		return -errno;
-	r = map_ring(rg, &p);
-	if (r == 0)
+	if (r == 0) {
+		find_places(rg, &p);
 		r = restrict_ring(rg->rg_fd);
+	}
 	if (r < 0)
 		fe_ring_done(rg);
 	return r;
@@ -111,12 +133,10 @@ fe_ring_enable(struct fe_ring *rg)
 void
 fe_ring_done(struct fe_ring *rg)
 {
-	if (rg->rg_sqes)
-		munmap(rg->rg_sqes, rg->rg_sqes_len);
-	if (rg->rg_map)
-		munmap(rg->rg_map, rg->rg_map_len);
 	if (rg->rg_fd >= 0)
 		close(rg->rg_fd);
+	if (rg->rg_map)
+		munmap(rg->rg_map, rg->rg_map_len + rg->rg_sqes_len);
 	*rg = (struct fe_ring){.rg_fd = -1};
 }
 
