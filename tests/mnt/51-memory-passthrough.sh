@@ -61,6 +61,9 @@ fi
 same "what was there before counts" "$(used "$M")" 1
 rm "$M/said"
 
+same "read ahead" \
+    "$(cat "/sys/class/bdi/$(mountpoint -d "$M")/read_ahead_kb" 2>&1)" 1024
+
 # Nothing of it comes by the daemon.
 n=$(asked)
 head -c 3000000 /dev/urandom >"$W/data"
