@@ -27,6 +27,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -63,7 +64,8 @@ static const struct {
     {CAP_SETGID, "acting as a caller: setfsgid, setgroups"},
     {CAP_SETUID, "acting as a caller: setfsuid"},
     {CAP_SYS_ADMIN,
-	"umount2, trusted.* attributes, BLKFLSBUF, passthrough, the size of our store"},
+	"umount2, trusted.* attributes, BLKFLSBUF, handing files to the kernel, the size of "
+	"our store"},
 #ifdef RF_SANITIZED
     {CAP_SYS_PTRACE, "LeakSanitizer attaches to its process"},
 #endif
@@ -74,6 +76,8 @@ static const struct {
 	const char *why;
 	const char *calls;
 } allowed[] = {
+    {"requests by rings that were made before, and refuse all else (fe_ring.h)",
+	"io_uring_enter sched_setaffinity"},
     {"requests and replies",
 	"read readv write writev poll ppoll splice vmsplice tee pipe2 close close_range dup "
 	"dup2 dup3 fcntl ioctl"},
@@ -194,6 +198,9 @@ allow_some(scmp_filter_ctx ctx)
 	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FS)},
 	    /* Descriptors of its own for the threads that ask the mount (mnttab.h). */
 	    {SCMP_SYS(unshare), SCMP_A0(SCMP_CMP_EQ, CLONE_FILES)},
+	    /* A ring becomes its thread's; no others are made, and what they may do stays. */
+	    {SCMP_SYS(io_uring_register),
+		SCMP_A1(SCMP_CMP_EQ, IORING_REGISTER_ENABLE_RINGS)},
 	    /* /dev/log, and the servers that know users. */
 	    {SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX)},
 	    /* The size of our own tmpfs, through what was opened for it before (store.h):

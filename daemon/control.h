@@ -30,7 +30,8 @@
  * Operations:
  *	hello    result: {"version", "protocol": 1, "pid", "uid", "source", "mountpoint",
  *	         "config" (path or null), "device" ("0:52"), "access" ("rw", "ro"),
- *	         "threads" (that serve, at most), "clone_fd": bool}
+ *	         "threads" (that serve, at most; by io_uring: for each processor),
+ *	         "transport" ("device", "io-uring"), "clone_fd": bool}
  *	list     result: {"entries": [entry…]} in the order of their paths.  An entry: {"path",
  *	         "kind": "key" | "image" | "node", "type" (reg, blk, chr, dir, dir-subdirs, -;
  *	         the image's type; dir, file, symlink, chr …, whiteout), "begin", "size" (bytes
@@ -55,6 +56,7 @@
  *	         took longer than 134 s is null]}… those that there were], "keys": [{"path",
  *	         "operations", "read_bytes", "written_bytes", "passthrough_opens"}… images, and keys that have been used], "nodes", "open_files",
  *	         "memory": {"size", "size_used", "inodes", "inodes_used"}, "rss_bytes",
+ *	         "transport" (as hello), "threads" (that serve by it, at most),
  *	         "host": {"known", "descriptors", "descriptors_max", "watches", "events"},
  *	         "passthrough": {"on": bool, "opens" (of files that the kernel uses without the
  *	         daemon; what it reads and writes there is in no count), "refused" (that were

@@ -17,6 +17,7 @@
 #include "daemon/options.h"
 #include "daemon/progress.h"
 #include "daemon/session.h"
+#include "daemon/transport.h"
 
 #define PROTOCOL 1
 /* More are turned away: the host that they wait for does not answer. */
@@ -80,6 +81,7 @@ hello(struct session *s, struct jw *w)
 	jw_text(w, "device", device);
 	jw_text(w, "access", atomic_load(&s->s_rdonly) ? "ro" : "rw");
 	jw_number(w, "threads", s->s_nthreads);
+	jw_text(w, "transport", transport_name(s));
 	jw_bool(w, "clone_fd", s->s_opt->o_clone_fd);
 }
 

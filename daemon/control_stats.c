@@ -11,6 +11,7 @@
 #include "daemon/fe_stats.h"
 #include "daemon/fe_wire.h"
 #include "daemon/session.h"
+#include "daemon/transport.h"
 #include "vfs/rumpfs.h"
 
 /* Of a list: then it is the others' turn. */
@@ -293,6 +294,8 @@ control_stats(struct session *s, bool buckets, struct jw *w)
 	jw_number(w, "open_files", slots_count(&v->vfs_files));
 	put_memory(s, w);
 	jw_number(w, "rss_bytes", rss_bytes());
+	jw_text(w, "transport", transport_name(s));
+	jw_number(w, "threads", transport_threads(s));
 	put_host(s, w);
 	put_passthrough(s, w);
 	control_waiting(s, w);

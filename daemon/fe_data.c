@@ -17,6 +17,7 @@
 
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 
 #define SPLICE_MIN (128u << 10)
@@ -47,7 +48,9 @@ reply_read(fuse_req_t req, struct fe_bufs *fb, const struct uio *u, struct vnode
 	struct fuse_bufvec src = FUSE_BUFVEC_INIT(u->uio_done);
 	ssize_t n;
 
-	if (u->uio_fd >= 0 && u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX) {
+	/* A ring's buffer is the kernel's own next stop. */
+	if (u->uio_fd >= 0 && u->uio_done >= SPLICE_MIN && u->uio_done <= SPLICE_MAX &&
+	    !fe_uring_serves()) {
 		src.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK | FUSE_BUF_FD_RETRY;
 		src.buf[0].fd = u->uio_fd;
 		src.buf[0].pos = (off_t)u->uio_fdoff;
@@ -143,7 +146,7 @@ fe_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	/* The flags are those of the file at this write.  A page that comes back from a
 	 * mapping has its place, whatever file it comes through. */
 	u.uio_append = (fi->flags & O_APPEND) && !fi->writepage;
-	if (fe_wire_kills_setid()) {
+	if (fe_wire_kills_setid(fi, 0)) {
 		fe_cred(req, &cr);
 		u.uio_killer = &cr;
 	}

@@ -26,6 +26,31 @@ want(struct fuse_conn_info *conn, uint64_t cap, bool on)
 #endif
 }
 
+/* What fe_hello_more() agrees on, where libfuse knows it by itself. */
+static void
+agree(struct fe *fe, struct fuse_conn_info *conn)
+{
+#if !FE_WIRE
+	static const struct {
+		uint64_t cap, flag;
+	} known[] = {
+	    {FUSE_CAP_HANDLE_KILLPRIV_V2, FE_INIT_KILLPRIV_V2},
+	    {FUSE_CAP_PASSTHROUGH, FE_INIT_PASSTHROUGH},
+	    {FUSE_CAP_OVER_IO_URING, FE_INIT_URING},
+	};
+	uint64_t offered = 0, agreed;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (conn->capable_ext & known[i].cap)
+			offered |= known[i].flag;
+	agreed = fe_hello_more(fe, offered);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		want(conn, known[i].cap, agreed & known[i].flag);
+	/* libfuse adds the one that we are. */
+	conn->max_backing_stack_depth = FE_STACK_DEPTH - 1;
+#endif
+}
+
 /*
  * The greeting.  libfuse turns some capabilities on by itself; all of them are decided
  * here.  Left to the kernel: fcntl and flock locks, which it
@@ -39,8 +64,8 @@ void
 fe_hello(void *userdata, struct fuse_conn_info *conn)
 {
 	struct fe *fe = userdata;
-	/* Contents and symlinks that change only through the kernel are kept without
-	 * looking at mtime again. */
+	/* Contents that change only through the kernel are kept without looking at mtime
+	 * again. */
 	const struct {
 		uint64_t cap;
 		bool on;
@@ -56,7 +81,7 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_SPLICE_MOVE, true},
 	    {FUSE_CAP_SPLICE_READ, false},
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
-	    {FUSE_CAP_CACHE_SYMLINKS, !fe->fe_live},
+	    {FUSE_CAP_CACHE_SYMLINKS, true}, /* a link that says something else is another */
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
 	    /* overlayfs would take the dentries that are made of handles for stale */
 	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},
@@ -70,6 +95,7 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 
 	for (size_t i = 0; i < sizeof(caps) / sizeof(caps[0]); i++)
 		want(conn, caps[i].cap, caps[i].on);
+	agree(fe, conn);
 	if (conn->max_write > FE_DATA_MAX)
 		conn->max_write = FE_DATA_MAX;
 	conn->max_background = MAX_BACKGROUND;
@@ -87,7 +113,7 @@ fe_hello_more(struct fe *fe, uint64_t offered)
 	} more[] = {
 	    {FE_INIT_KILLPRIV_V2, true},
 	    {FE_INIT_PASSTHROUGH, fe->fe_want_passthrough},
-	    {FE_INIT_URING, false},
+	    {FE_INIT_URING, fe->fe_want_uring},
 	};
 	uint64_t agreed = 0;
 

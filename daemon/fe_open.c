@@ -14,17 +14,18 @@ static void
 caching(struct fuse_file_info *fi, const struct vnode *vp)
 {
 	const struct mount *mp = vp->v_mount;
+	bool forever = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
 
 	fi->direct_io = (atomic_load(&mp->mnt_flags) & MNT_NOCACHE) != 0;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 15)
 	/* Windows do not grow, so writes to one need no order. */
 	fi->parallel_direct_writes = fi->direct_io;
 #endif
-	/* In memory nothing changes but through the kernel, and there is nothing to
-	 * flush. */
-	fi->noflush = mp->mnt_ttl_ns == MNT_TTL_FOREVER;
-	/* Nor in an image; but an image's device is written behind the kernel. */
-	fi->keep_cache = fi->noflush && !(atomic_load(&vp->v_flags) & VF_DEVICE);
+	/* Who only reads has nothing to flush, nor has who writes to memory or an image. */
+	fi->noflush = forever || (fi->flags & O_ACCMODE) == O_RDONLY;
+	/* There nothing changes but through the kernel; but an image's device is written
+	 * behind it. */
+	fi->keep_cache = forever && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
 /* Closes what has been opened. */
@@ -60,13 +61,14 @@ how_open(
  * File systems go by the user; here is what they cannot know: root that may not keep set-id
  * bits. */
 static int
-open_file(struct fe *fe, struct vnode *vp, int flags, const struct cred *cr,
-    struct file **ret_f)
+open_file(struct fe *fe, struct vnode *vp, const struct fuse_file_info *fi,
+    const struct cred *cr, struct file **ret_f)
 {
 	struct vattr_set vs = {.vs_valid = VS_KILL_SETID};
-	bool kills = (flags & O_TRUNC) && (cr->cr_uid != 0 || fe_wire_kills_setid());
+	bool kills =
+	    (fi->flags & O_TRUNC) && (cr->cr_uid != 0 || fe_wire_kills_setid(fi, 0));
 	bool tell = kills && fe_has_setid(vp, NULL);
-	int r = vop_open(vp, flags, cr, ret_f);
+	int r = vop_open(vp, fi->flags, cr, ret_f);
 
 	if (r < 0 || !tell)
 		return r;
@@ -97,7 +99,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int r;
 
 	fe_cred(req, &cr);
-	r = vp ? open_file(fe, vp, fi->flags, &cr, &f) : -ESTALE;
+	r = vp ? open_file(fe, vp, fi, &cr, &f) : -ESTALE;
 	if (r == 0)
 		r = how_open(fe, f, fi, &how);
 	if (r < 0) {
@@ -150,19 +152,12 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 }
 
-/* An image that is only read. */
-static bool
-is_fixed(const struct mount *mp)
-{
-	return mp->mnt_ttl_ns == MNT_TTL_FOREVER &&
-	       atomic_load_explicit(&mp->mnt_flags, memory_order_relaxed) & MNT_RDONLY;
-}
-
 void
 fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_OPENDIR);
 	struct vnode *vp = fe_node(fe, ino);
+	enum dirkeep how;
 	struct file *f;
 	struct cred cr;
 	int r;
@@ -174,9 +169,10 @@ fe_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fi->fh = f->f_id;
-	/* What never changes is listed from the kernel's own pages the second time.  What is
-	 * attached in it comes and goes with a note, which makes the kernel ask again. */
-	fi->cache_readdir = fi->keep_cache = is_fixed(vp->v_mount);
+	/* What has not changed is listed from the kernel's own pages the second time. */
+	how = vop_listing(f);
+	fi->cache_readdir = how != LISTING_ASK;
+	fi->keep_cache = how == LISTING_KEPT;
 	if (fuse_reply_open(req, fi) < 0)
 		vop_close(f);
 }

@@ -168,7 +168,7 @@ fe_setattr(
 	setattr_from(&vs, st, set);
 	/* Nothing at all comes before a write too (rule_setid_lost()).  Where the kernel
 	 * writes by itself, this is all that is heard of it. */
-	if (fe_wire_kills_setid() ||
+	if (fe_wire_kills_setid(NULL, set) ||
 	    (vs.vs_valid == 0 && cr.cr_uid != 0 && fe_pass_is_open(fe->fe_passes, vp)))
 		vs.vs_valid |= VS_KILL_SETID;
 	r = is_time(&st->st_atim) && is_time(&st->st_mtim) ? vop_setattr(vp, f, &vs, &cr)

@@ -293,6 +293,15 @@ fe_stats_read(struct fe *fe, const void *buf, size_t n)
 		note(th, in->nodeid, (pid_t)in->pid, "", 0);
 }
 
+void
+fe_stats_ask(struct fe *fe, uint64_t node, pid_t pid, const char *name)
+{
+	struct fe_thread *th = mine(fe);
+
+	if (th)
+		note(th, node, pid, name, NAME_WORDS * sizeof(uint64_t));
+}
+
 static void
 count_time(struct fe_thread *th, struct counts *c, uint64_t took)
 {

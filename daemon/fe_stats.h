@@ -12,7 +12,8 @@
  * same key share them; for a record of each thread and key there may be too many keys.
  *
  * A request begins when it has been read from the kernel and ends when its thread reads the
- * next (fe_wire.c), so that none can forget to end.  In between the record says what it is:
+ * next (fe_wire.c), or with its function (fe_around.c), so that none can forget to end.  In
+ * between the record says what it is:
  * operation, node, name, caller, since when.
  *
  * Times are kept in buckets: of one microsecond up to 8, then 8 for each power of two, up
@@ -75,6 +76,8 @@ void fe_stats_done(struct fe *fe);
 /* This thread has read a request (n bytes at buf), or is about to. */
 void fe_stats_read(struct fe *fe, const void *buf, size_t n);
 void fe_stats_end(struct fe *fe);
+/* The same where nobody sees it being read: it is about this node and name of the caller. */
+void fe_stats_ask(struct fe *fe, uint64_t node, pid_t pid, const char *name);
 /* It is this operation. */
 void fe_stats_begin(struct fe *fe, enum fe_op op, fuse_req_t req);
 void fe_stats_error(struct fe *fe);

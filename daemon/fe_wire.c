@@ -20,9 +20,7 @@
 
 #include "daemon/fe_reply.h"
 #include "daemon/fe_stats.h"
-
-#define OP_TMPFILE 51u
-#define OP_STATX   52u
+#include "daemon/fe_uring.h"
 
 /* What a statx begins with is a fuse_getattr_in. */
 #define STATX_IN_LEN 24u
@@ -51,6 +49,7 @@ struct wire_statx_out {
 	struct wire_statx stat;
 };
 
+#if FE_WIRE
 /* The answer to the greeting. */
 struct wire_init_out {
 	uint32_t major, minor, max_readahead, flags;
@@ -65,14 +64,12 @@ struct wire_init_out {
 #define SETATTR_KILL_SETID (1u << 11)
 #define OPEN_KILL_SETID    (1u << 0)
 #define INIT_EXT           (UINT64_C(1) << 30)
-/* Files that the kernel reads for us lie in no file system that is stacked on another, and
- * such a one may be stacked on us. */
-#define STACK_DEPTH 1u
-
-_Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
 
 /* The greeting's number while this thread is at it, and what the kernel has offered. */
 static _Thread_local uint64_t hello_unique, hello_offered;
+#endif
+
+_Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
 
 /* What the request of this thread was before it was renamed; 0: what it is. */
 static _Thread_local uint32_t renamed;
@@ -80,22 +77,38 @@ static _Thread_local uint32_t renamed;
 bool
 fe_wire_is_tmpfile(void)
 {
-	return renamed == OP_TMPFILE;
+	return renamed == FE_OP_TMPFILE;
 }
 
+#if FE_WIRE
 /* Whether it says that it takes set-id bits off, in a place that libfuse passes over. */
 static _Thread_local bool kills_setid;
 
 bool
-fe_wire_kills_setid(void)
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
 {
+	(void)fi;
+	(void)to_set;
 	return kills_setid;
 }
+#else
+bool
+fe_wire_kills_setid(const struct fuse_file_info *fi, int to_set)
+{
+	return fi ? fi->kill_suidgid : (to_set & (int)SETATTR_KILL_SETID) != 0;
+}
+#endif
 
 bool
 fe_wire_is_statx(void)
 {
-	return renamed == OP_STATX;
+	return renamed == FE_OP_STATX;
+}
+
+void
+fe_wire_note(uint32_t opcode)
+{
+	renamed = opcode;
 }
 
 /* Seconds, as fe_seconds() has them, in two parts. */
@@ -159,6 +172,7 @@ fe_statx(fuse_req_t req, struct vnode *vp, struct file *f)
 		(void)fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 
+#if FE_WIRE
 /* Is it the greeting? */
 static void
 note_hello(const void *buf, size_t len)
@@ -197,7 +211,7 @@ add_to_hello(struct fe *fe, const struct iovec *iov, int count)
 		io->flags2 |= (uint32_t)(more >> 32);
 	}
 	if (more & FE_INIT_PASSTHROUGH)
-		io->max_stack_depth = STACK_DEPTH;
+		io->max_stack_depth = FE_STACK_DEPTH;
 	return true;
 }
 
@@ -210,13 +224,14 @@ rename_request(void *buf, size_t len)
 	renamed = 0;
 	if (len < sizeof(*in))
 		return;
-	if (in->opcode == OP_TMPFILE && len > sizeof(*in) + sizeof(struct fuse_create_in))
+	if (in->opcode == FE_OP_TMPFILE &&
+	    len > sizeof(*in) + sizeof(struct fuse_create_in))
 		in->opcode = FUSE_CREATE;
-	else if (in->opcode == OP_STATX && len >= sizeof(*in) + STATX_IN_LEN)
+	else if (in->opcode == FE_OP_STATX && len >= sizeof(*in) + STATX_IN_LEN)
 		in->opcode = FUSE_GETATTR;
 	else
 		return;
-	renamed = in->opcode == FUSE_CREATE ? OP_TMPFILE : OP_STATX;
+	renamed = in->opcode == FUSE_CREATE ? FE_OP_TMPFILE : FE_OP_STATX;
 }
 
 /* Notes what libfuse does not pass on. */
@@ -270,6 +285,22 @@ note_flags(const void *buf, size_t len)
 #define ASKED(fe)    (void)(fe)
 #endif
 
+void
+fe_wire_rest(struct fe *fe)
+{
+	fe_stats_end(fe);
+	ANSWERED(fe);
+}
+
+void
+fe_wire_take(struct fe *fe, void *buf, size_t len)
+{
+	ASKED(fe);
+	fe_stats_read(fe, buf, len);
+	note_flags(buf, len);
+	rename_request(buf, len);
+}
+
 static ssize_t
 wire_read(int fd, void *buf, size_t len, void *userdata)
 {
@@ -293,9 +324,13 @@ wire_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct fe *fe = userdata;
 	bool hello = add_to_hello(fe, iov, count);
-	ssize_t n = writev(fd, iov, count);
-	int err = errno;
+	ssize_t n;
+	int err;
 
+	if (fe_uring_reply(iov, count, &n))
+		return n;
+	n = writev(fd, iov, count);
+	err = errno;
 	/* From here on the kernel answers by what has been agreed on. */
 	if (hello && n >= 0 && fe->fe_ready)
 		fe->fe_ready(fe->fe_ready_arg);
@@ -323,3 +358,21 @@ fe_wire_start(struct fuse_session *se, int fd)
 
 	return fuse_session_custom_io(se, &io, fd);
 }
+#else
+/* There are no rings of ours (transport.c). */
+void
+fe_wire_rest(struct fe *fe)
+{
+}
+
+void
+fe_wire_take(struct fe *fe, void *buf, size_t len)
+{
+}
+
+int
+fe_wire_start(struct fuse_session *se, int fd)
+{
+	return 0;
+}
+#endif

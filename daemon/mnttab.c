@@ -238,7 +238,8 @@ mnttab_is(const char *path, uint64_t dev)
 bool
 mnttab_is_dead(int err)
 {
-	return err == ENOTCONN || err == ECONNABORTED;
+	/* The last is what a request by io_uring comes to when its thread is just gone. */
+	return err == ENOTCONN || err == ECONNABORTED || err == ECANCELED;
 }
 
 bool

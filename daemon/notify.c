@@ -30,6 +30,7 @@ enum what {
 	NO_NAME,   /* it means something else */
 	NO_EXPIRE, /* it may mean something else */
 	NO_INODE,  /* attributes and pages */
+	NO_LIST,   /* the same of a directory of the host */
 	NO_ATTRS,
 };
 
@@ -57,9 +58,15 @@ from_now(uint64_t ns)
 static struct notes *
 queue_of(struct notify *nt, enum what what)
 {
-	return &nt->nt_notes[what == NO_ATTRS    ? NQ_ATTRS
-			     : what == NO_EXPIRE ? NQ_EXPIRE
-						 : NQ_NAMES];
+	switch (what) {
+	case NO_ATTRS:
+		return &nt->nt_notes[NQ_ATTRS];
+	case NO_EXPIRE:
+	case NO_LIST:
+		return &nt->nt_notes[NQ_EXPIRE];
+	default:
+		return &nt->nt_notes[NQ_NAMES];
+	}
 }
 
 static bool
@@ -158,8 +165,6 @@ static void
 entry_changed(void *arg, struct vnode *dvp, const struct name *n)
 {
 	note_new(arg, dvp, NO_NAME, n);
-	/* The directory's own times and link count, and its pages of a listing. */
-	note_new(arg, dvp, NO_INODE, NULL);
 }
 
 static void
@@ -172,6 +177,12 @@ static void
 name_expired(void *arg, struct vnode *dvp, const struct name *n)
 {
 	note_new(arg, dvp, NO_EXPIRE, n);
+}
+
+static void
+listing_changed(void *arg, struct vnode *dvp)
+{
+	note_new(arg, dvp, NO_LIST, NULL);
 }
 
 static void
@@ -228,7 +239,11 @@ send_note(struct fuse_session *se, const struct note *no)
 {
 	switch (no->no_what) {
 	case NO_NAME:
+		/* It waits for who lists the directory just now, whatever becomes of the
+		 * name; so what he was told before the change is kept by then, and the pages
+		 * of the listing go, with the directory's own times and link count. */
 		fuse_lowlevel_notify_inval_entry(se, no->no_id, no->no_name, no->no_len);
+		fuse_lowlevel_notify_inval_inode(se, no->no_id, 0, 0);
 		break;
 	case NO_EXPIRE:
 		expire(se, no);
@@ -309,6 +324,7 @@ static const struct vfs_notify_ops notify_ops = {
     .entry = entry_changed,
     .inode = inode_changed,
     .expire = name_expired,
+    .listing = listing_changed,
     .attrs = attrs_changed,
     .settle = settle,
     .settle_names = settle_names,

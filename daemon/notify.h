@@ -10,7 +10,7 @@
  * that he reads into may never come.  So there are queues, each with a thread:
  *	names    what attaching has changed.  Takes locks of directories and of pages.
  *	expire   what the host has changed, in directories that anybody may list.  Takes
- *	         their locks.
+ *	         their locks, and those of pages of their listings.
  *	attrs    attributes alone.  Takes none, so a request may wait for them (settle),
  *	         whatever lock its caller holds; but not for ever.
  * A note that is waiting already is not put twice.  When a queue that the host fills is

@@ -50,7 +50,7 @@ static const char usage_text[] =
     "\n"
     "  -k, --key KEY=HOST[,...]  add a key: a host file or directory in the mount\n"
     "  -o, --option OPT[,OPT]    mount options: ro, allow_other, max_threads=N, noatime,\n"
-    "                            nosuid, nodev, noexec, fsname=, subtype=\n"
+    "                            nosuid, nodev, noexec, fsname=, subtype=, transport=\n"
     "  -f, --foreground          do not detach\n"
     "  -d, --debug               print each operation (implies -f)\n"
     "  -s, --single              serve with one thread\n"
@@ -236,6 +236,22 @@ unknown_word(const struct options *o, const char *word)
 }
 
 static enum options_next
+take_transport(struct options *o, const char *word)
+{
+	static const char *const names[] = {
+	    [CTR_AUTO] = "auto", [CTR_DEVICE] = "device", [CTR_URING] = "io-uring"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(word, names[i]) != 0)
+			continue;
+		o->o_transport_given = true;
+		o->o_transport = (enum conf_transport)i;
+		return OPTIONS_RUN;
+	}
+	return bad("transport must be auto, device or io-uring", word);
+}
+
+static enum options_next
 take_word(struct options *o, const char *word)
 {
 	note_flag(o, word);
@@ -270,6 +286,8 @@ take_word(struct options *o, const char *word)
 		           ? OPTIONS_RUN
 		           : bad("max_threads must be a number from 1 to 1024",
 				 word + 12);
+	if (strncmp(word, "transport=", 10) == 0)
+		return take_transport(o, word + 10);
 	if (take_mount_word(o, word) || is_foreign_word(word) || !*word)
 		return OPTIONS_RUN;
 	if (o->o_remount && is_shown_word(word))

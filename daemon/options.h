@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "conf/conf.h"
+
 /* Exit codes (rumpfuse(8)). */
 enum {
 	EXIT_OK = 0,
@@ -46,8 +48,10 @@ struct options {
 	bool o_remount;               /* change a mount that is there (remount.h) */
 	unsigned long o_set, o_clear; /* flags of mount(2) that were named, for that */
 	unsigned o_max_threads;       /* 0: the configuration's */
-	char *o_fsname;               /* or NULL: the configuration */
-	char *o_subtype;              /* or NULL: rumpfuse */
+	bool o_transport_given;       /* else it is the configuration's */
+	enum conf_transport o_transport;
+	char *o_fsname;  /* or NULL: the configuration */
+	char *o_subtype; /* or NULL: rumpfuse */
 	/* Words for the mount itself (noatime, nosuid …): static strings, each once, the
 	 * last of two that contradict one another. */
 	const char *o_mount[MOUNT_OPTS_MAX];

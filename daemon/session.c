@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/confine.h"
+#include "daemon/fe_uring.h"
 #include "daemon/fe_wire.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
@@ -29,6 +30,7 @@
 #include "daemon/remount.h"
 #include "daemon/service.h"
 #include "daemon/store.h"
+#include "daemon/transport.h"
 #include "vfs/rumpfs.h"
 #include "vfs/trace.h"
 
@@ -130,7 +132,7 @@ new_session(struct session *s)
 	    fuse_opt_add_arg(&args, "-o") != 0 || fuse_opt_add_arg(&args, opts) != 0)
 		log_msg(LOG_ERR, "out of memory");
 	else
-		se = fuse_session_new(&args, &fe_ops, sizeof(fe_ops), &s->s_fe);
+		se = fuse_session_new(&args, &fe_wire_ops, sizeof(fe_wire_ops), &s->s_fe);
 	fuse_opt_free_args(&args);
 	free(opts);
 	return se;
@@ -203,9 +205,10 @@ ready(void *arg)
 {
 	struct session *s = arg;
 
+	transport_agreed(s);
 	use_store(s);
 	read_more_ahead(s);
-	readiness_start(arg);
+	readiness_start(s);
 }
 
 static unsigned
@@ -240,6 +243,7 @@ loop(struct session *s)
 	fuse_loop_cfg_set_clone_fd(cfg, s->s_opt->o_clone_fd);
 	r = fuse_session_loop_mt(s->s_se, cfg);
 	fuse_loop_cfg_destroy(cfg);
+	transport_end(s);
 	return r > 0 ? 0 : r;
 }
 
@@ -387,6 +391,8 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_open(s, &s->s_control);
 	if (r == 0)
+		transport_prepare(s);
+	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
@@ -398,9 +404,12 @@ serve(struct session *s)
 	if (r == 0)
 		r = control_start(s->s_control);
 	if (r == 0)
+		transport_start(s);
+	if (r == 0)
 		r = signals_start(s);
 	if (r < 0) {
 		log_msg(LOG_ERR, "%s: %s", s->s_mountpoint, strerror(-r));
+		transport_end(s);
 		control_stop(s->s_control);
 		s->s_stuck = !manager_stop(&s->s_manager);
 		/* It has not been seen in the table; but a moment ago it was put there. */
@@ -464,8 +473,11 @@ mount_and_serve(struct session *s)
 		log_msg(LOG_ERR, "%s", strerror(-r));
 	else
 		code = serve(s);
-	if (!s->s_held && !s->s_stuck)
+	if (!s->s_held && !s->s_stuck) {
+		fe_uring_free(s->s_uring);
+		s->s_uring = NULL;
 		fuse_session_destroy(s->s_se);
+	}
 	return code;
 }
 

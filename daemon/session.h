@@ -59,6 +59,8 @@ struct session {
 	struct job s_reload;        /* SIGHUP's */
 	atomic_bool s_reload_asked; /* it is queued */
 	struct fuse_session *s_se;
+	struct fe_uring *s_uring; /* c once it serves; or NULL: all comes by /dev/fuse */
+	atomic_bool s_by_rings;   /* a: the kernel has agreed to it */
 	struct background s_bg;
 	bool s_held;            /* the main thread's: the kernel holds a notifier */
 	bool s_stuck;           /* the main thread's: the host holds the manager */

@@ -193,6 +193,17 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 		share_blur(n, va);
 }
 
+/* How much a link says that is shown as empty, as /proc does.  Kernels before 6.13 cut what
+ * they keep of a link at its size. */
+static uint64_t
+link_size(int fd)
+{
+	char target[4096];
+	size_t len;
+
+	return hc_readlink(fd, target, sizeof(target), &len) == 0 ? len : 0;
+}
+
 int
 etfs_has_setid(struct enode *n, int fd)
 {
@@ -222,6 +233,8 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	}
 	if (r == 0)
 		r = hc_stat(fd, &hs);
+	if (r == 0 && vp->v_type == VLNK && hs.hs_size == 0)
+		hs.hs_size = link_size(fd);
 	if (r == 0) {
 		fill(n, &hs, ret);
 		watch_told(n, &hs);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -82,6 +83,67 @@ check_kind(enum etfs_type t, uint32_t mode)
 	default:
 		return dir_key ? -ENOTDIR : -EINVAL;
 	}
+}
+
+/*
+ * Files that have just been opened for a key, and may be opened so for the next: very many
+ * keys are of few images.  What would change that moves the change time, and what would not
+ * (a program that is run) does not come within the moment.
+ */
+#define TRIED_FILES 1024u /* a power of two */
+#define TRIED_NS    200000000u
+
+struct tried {
+	uint64_t t_dev, t_ino, t_at_ns;
+	struct timespec t_ctime;
+	bool t_write;
+};
+
+/* e_list_mtx is held.  NULL: out of memory. */
+static struct tried *
+tried_slot(struct etfs *e, const struct hc_stat *hs)
+{
+	if (!e->e_tried)
+		e->e_tried = calloc(TRIED_FILES, sizeof(*e->e_tried));
+	return e->e_tried
+	           ? &e->e_tried[(hs->hs_dev * 31 + hs->hs_ino) & (TRIED_FILES - 1)]
+	           : NULL;
+}
+
+static bool
+was_tried(struct etfs *e, const struct key_probe *p)
+{
+	const struct hc_stat *hs = &p->kp_stat;
+	const struct tried *t;
+	bool was;
+
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	t = tried_slot(e, hs);
+	was = t && t->t_at_ns && t->t_dev == hs->hs_dev && t->t_ino == hs->hs_ino &&
+	      t->t_write == p->kp_write && t->t_ctime.tv_sec == hs->hs_ctime.tv_sec &&
+	      t->t_ctime.tv_nsec == hs->hs_ctime.tv_nsec &&
+	      etfs_clock_ns() - t->t_at_ns < TRIED_NS;
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
+	return was;
+}
+
+static void
+note_tried(struct etfs *e, const struct key_probe *p)
+{
+	const struct hc_stat *hs = &p->kp_stat;
+	struct tried *t;
+
+	lk_mutex(&e->e_list_mtx, LK_LEAF);
+	t = tried_slot(e, hs);
+	if (t)
+		*t = (struct tried){
+		    .t_dev = hs->hs_dev,
+		    .t_ino = hs->hs_ino,
+		    .t_at_ns = etfs_clock_ns(),
+		    .t_ctime = hs->hs_ctime,
+		    .t_write = p->kp_write,
+		};
+	lk_mutex_unlock(&e->e_list_mtx, LK_LEAF);
 }
 
 /* Opens the object as the key will be used; the fd is good for asking its size. */
@@ -244,9 +306,12 @@ check_object(const struct etfs_key *k, struct etfs_why *why, struct key_probe *p
 		    kind_name(p->kp_stat.hs_mode), etfs_type_name(p->kp_type));
 		return r;
 	}
-	fd = try_open(k, why, p);
-	if (fd < 0)
-		return fd;
+	if (!S_ISREG(p->kp_stat.hs_mode) || k->k_partition || !was_tried(k->k_etfs, p)) {
+		fd = try_open(k, why, p);
+		if (fd < 0)
+			return fd;
+		note_tried(k->k_etfs, p);
+	}
 	r = check_dir_rules(k, why, p->kp_stat.hs_mode);
 	if (r < 0 || S_ISDIR(p->kp_stat.hs_mode))
 		return r;

@@ -9,7 +9,9 @@
  * Listing.  The cookie is the host's own position after the entry.  Where attachments are
  * merged into the listing, cookies must be above DIR_COOKIE_BASE, and the host's
  * positions can be any number; then the open directory keeps the positions it has given
- * out, and the cookie is DIR_COOKIE_BASE + 1 + an index into them.
+ * out, and the cookie is DIR_COOKIE_BASE + 1 + an index into them.  An index that it has not
+ * given out comes from the kernel, which has lost part of a listing that it kept: so many
+ * entries are passed over.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -131,6 +133,7 @@ dir_close(struct file *f)
 {
 	struct edir *ed = f->f_priv;
 
+	listing_close(ed->ed_file.ef_node, ed);
 	free(ed->ed_offs);
 	pthread_mutex_destroy(&ed->ed_mtx);
 	efile_close(f);
@@ -144,6 +147,7 @@ struct listing {
 	bool li_merged;
 	int64_t li_pos;    /* the host's: what comes after it is next */
 	uint32_t li_index; /* merged: of the next entry */
+	uint32_t li_skip;  /* merged: of the first that is wanted */
 };
 
 /* The cookie of the entry after which the host is at off. */
@@ -183,9 +187,11 @@ find_place(struct listing *li)
 	li->li_index = 0;
 	if (!li->li_merged) {
 		li->li_pos = (int64_t)c;
-	} else if (c > DIR_COOKIE_BASE && c - DIR_COOKIE_BASE - 1 < ed->ed_n) {
-		li->li_index = (uint32_t)(c - DIR_COOKIE_BASE);
-		li->li_pos = ed->ed_offs[li->li_index - 1];
+	} else if (c > DIR_COOKIE_BASE && c - DIR_COOKIE_BASE <= UINT32_MAX) {
+		li->li_skip = (uint32_t)(c - DIR_COOKIE_BASE);
+		li->li_index = li->li_skip < ed->ed_n ? li->li_skip : ed->ed_n;
+		if (li->li_index > 0)
+			li->li_pos = ed->ed_offs[li->li_index - 1];
 	}
 }
 
@@ -198,7 +204,8 @@ add(struct listing *li, uint64_t ino, unsigned char dt, const char *name, int64_
 
 	if (r < 0)
 		return r;
-	if (!dirbuf_add(li->li_db, ino, cookie, dt, name, strlen(name), NULL))
+	if (li->li_index >= li->li_skip &&
+	    !dirbuf_add(li->li_db, ino, cookie, dt, name, strlen(name), NULL))
 		return 0;
 	li->li_index++;
 	li->li_pos = off;
@@ -325,6 +332,7 @@ dir_readdir(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged)
 
 	if (r < 0)
 		return r;
+	listing_read(li.li_dir, li.li_ed);
 	pthread_mutex_lock(&li.li_ed->ed_mtx);
 	find_place(&li);
 	r = dir_is_leaf(li.li_dir) ? list_leaf(&li) : list_host(&li);
@@ -350,6 +358,7 @@ const struct vops etfs_dir_vops = {
     .fsync = etfs_fsync,
     .ioctl = etfs_ioctl,
     .readdir = dir_readdir,
+    .listing = etfs_listing,
     .getxattr = etfs_getxattr,
     .setxattr = etfs_setxattr,
     .listxattr = etfs_listxattr,

@@ -325,6 +325,14 @@ window_write(struct vnode *vp, struct file *f, struct uio *u)
 	return r;
 }
 
+bool
+mount_is_still(int fd)
+{
+	struct statvfs sv;
+
+	return hc_statvfs(fd, &sv) == 0 && sv.f_flag & (ST_NOATIME | ST_RDONLY);
+}
+
 /*
  * Whole host files may be used by the kernel itself, but not where we are needed at each
  * access: to take set-id bits off for those who may not keep them (the host does it for
@@ -337,15 +345,14 @@ live_backing(struct vnode *vp, struct file *f, int *ret_fd)
 {
 	struct enode *n = node_of(vp);
 	int fd = data_fd(vp, f), r = fd < 0 ? fd : etfs_has_setid(n, fd);
-	bool near, still;
 
-	if (r == 0 && efile_of(f)->ef_append_only)
-		r = 1;
-	if (r == 0)
-		r = hc_mount_ways(fd, &near, &still);
 	if (r < 0)
 		return r;
-	if (r > 0 || !near || (key_of(n)->k_rdonly && !still) || !S_ISREG(n->n_ifmt))
+	if (r > 0 || efile_of(f)->ef_append_only || !S_ISREG(n->n_ifmt) ||
+	    !atomic_load_explicit(&n->n_fs->hf_near, memory_order_relaxed))
+		return -EOPNOTSUPP;
+	/* How it is mounted can change. */
+	if (key_of(n)->k_rdonly && !mount_is_still(fd))
 		return -EOPNOTSUPP;
 	*ret_fd = fd;
 	return 0;

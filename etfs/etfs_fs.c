@@ -17,7 +17,7 @@
  *
  * Entries are never removed, so that numbers stay as they are.  The fd is closed when the
  * last node on the file system goes, which lets it be unmounted.  While there is a node,
- * hf_mount_fd does not change but once, from -1.
+ * hf_mount_fd does not change but once, from -1, and hf_near not at all.
  *
  * Locking: the list is only added to, under e_fs_mtx, and read without a lock.  hf_nodes
  * goes from and to 0, and hf_mount_fd changes, under e_fs_mtx.
@@ -166,7 +166,8 @@ hostfs_ref(struct etfs *e, const struct hc_stat *hs, int fd, const char *path,
 	if (!fs)
 		r = add_fs(e, hs->hs_dev, &fs);
 	if (r == 0) {
-		atomic_fetch_add(&fs->hf_nodes, 1);
+		if (atomic_fetch_add(&fs->hf_nodes, 1) == 0)
+			atomic_store(&fs->hf_near, hc_is_near(fd));
 		if (may_try && !atomic_load(&fs->hf_tried))
 			try_handles(fs, hs, fd, path);
 		*ret = fs;

@@ -23,6 +23,7 @@
  *   etfs_late.c    missing = hide: host objects that come later
  *   etfs_where.c   where a node is, for people
  *   etfs_watch.c   watch = auto: changes on the host
+ *   etfs_list.c    what the kernel may keep of a listing
  *
  * Life.  A key embeds its mount and its attachment.  The registration holds one reference
  * on the mount and each vnode another, so a key that was removed lives until its last
@@ -75,6 +76,7 @@ struct hostfs {
 	uint32_t hf_index;         /* c: from 1 */
 	_Atomic uint64_t hf_nodes; /* a: see etfs_fs.c, as for the next two */
 	_Atomic bool hf_silent;    /* a: changes in it are not told */
+	_Atomic bool hf_near;      /* a: nobody changes it but through this kernel */
 	_Atomic bool hf_tried;     /* a: a directory was there to try handles with */
 	_Atomic int hf_mount_fd; /* a: for opening by handle; -1: that is not possible */
 	pthread_mutex_t hf_mtx;  /* rank LEAF, for the rest */
@@ -114,6 +116,7 @@ struct etfs {
 	struct hostfile **e_share;   /* e_share_mtx, as the next: chains */
 	uint32_t e_share_size, e_share_count;
 	pthread_mutex_t e_list_mtx; /* rank LEAF */
+	struct tried *e_tried;      /* e_list_mtx: etfs_check.c; or NULL */
 	struct etfs_key *e_list,
 	    **e_list_tail; /* e_list_mtx: the first registered first */
 	pthread_mutex_t e_lock_mtx;
@@ -148,7 +151,7 @@ struct etfs_key {
 	_Atomic bool k_gone;   /* a: removed */
 	enum etfs_type k_type; /* k */
 	bool k_window;         /* k: a fixed range */
-	bool k_near, k_still;  /* k: of the host object: hc_mount_ways() */
+	bool k_near, k_still;  /* k: of the host object: hf_near, mount_is_still() */
 	bool k_locked_write;   /* k: k_lock keeps readers out as well */
 	struct etfs_range k_win; /* k */
 	uint64_t k_dev, k_ino;   /* k: the host object */
@@ -190,6 +193,7 @@ struct enode {
 	/* a: directories: the second of etfs_clock_ns() before which it gets no watch; other
 	 * files: the watch of the directory that it was found in last, or 0 */
 	_Atomic int n_found_wd;
+	struct dirlist *n_list;        /* s: directories: etfs_list.c; or NULL */
 	struct enode *n_wnext;         /* w: nodes with that watch */
 	struct enode *n_chain;         /* s: hash */
 	struct enode *n_prev, *n_next; /* s: list */
@@ -225,6 +229,8 @@ struct edir {
 	int64_t
 	    *ed_offs; /* ed_mtx: host positions after entry 0, 1, … of a merged listing */
 	uint32_t ed_n, ed_cap; /* ed_mtx */
+	bool ed_kept;          /* c after opening: what it lists may be kept */
+	bool ed_read;          /* s: it is counted in dl_reading */
 };
 
 static inline struct enode *
@@ -489,6 +495,9 @@ watch_own_p(struct enode **np)
 uint64_t watch_name_ttl(struct vnode *dvp);
 uint64_t watch_attr_ttl(struct vnode *dvp, struct vnode *vp, const struct vattr *va);
 
+/* Whether the mount that fd is on leaves times of access alone. */
+bool mount_is_still(int fd);
+
 /* etfs_file.c */
 extern const struct vops etfs_live_vops, etfs_window_vops, etfs_link_vops,
     etfs_special_vops;
@@ -519,6 +528,15 @@ bool mode_shown(const struct etfs_key *k, uint32_t mode);
 int dir_lookup_raw(struct enode *d, const struct name *n, struct enode **ret);
 /* The entry as the key shows it. */
 int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
+
+/* etfs_list.c */
+enum dirkeep etfs_listing(struct vnode *dvp, struct file *f);
+/* A part of d's listing is about to be read through ed. */
+void listing_read(struct enode *d, struct edir *ed);
+/* Whoever has d open is not to read on from what is kept. */
+void listing_drop(struct enode *d);
+/* ed is closed. */
+void listing_close(struct enode *d, struct edir *ed);
 
 /* etfs_dirmod.c */
 int etfs_make(struct vnode *dvp, const struct name *n, const struct vmake *mk,

@@ -102,6 +102,7 @@ etfs_unref(struct etfs *e)
 	pthread_mutex_destroy(&e->e_fs_mtx);
 	pthread_mutex_destroy(&e->e_lock_mtx);
 	pthread_mutex_destroy(&e->e_list_mtx);
+	free(e->e_tried);
 	free(e);
 }
 
@@ -165,8 +166,7 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 		return r;
 	key_settle(k, &p);
 	note_real(k, p.kp_fd);
-	/* What does not tell is not near. */
-	(void)hc_mount_ways(p.kp_fd, &k->k_near, &k->k_still);
+	k->k_still = mount_is_still(p.kp_fd);
 	r = node_get(&pl, &p.kp_stat, &p.kp_fd, ret);
 	hc_close(p.kp_fd);
 	if (r == 0) {
@@ -179,6 +179,7 @@ key_open(struct etfs_key *k, struct etfs_why *why, struct enode **ret)
 		why_say(why, k->k_at.at_path, k->k_host, "%s", strerrordesc_np(-r));
 		return r;
 	}
+	k->k_near = atomic_load(&(*ret)->n_fs->hf_near);
 	if (!k->k_near) {
 		atomic_store(&k->k_mount.mnt_root_ino, (*ret)->n_shown_ino);
 		atomic_fetch_or(&k->k_mount.mnt_flags, MNT_FAR);

@@ -459,6 +459,8 @@ tell_dir(struct enode *d, const struct change *ch)
 	AUTO_PIN pin = {.p_fd = -1};
 	struct hc_stat hs;
 
+	if (ch->ch_moved || ch->ch_gone)
+		listing_drop(d);
 	if (ch->ch_moved)
 		atomic_store(&d->n_inside_ns, 0);
 	if (ch->ch_gone)

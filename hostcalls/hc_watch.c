@@ -68,19 +68,6 @@ hc_is_near(int fd)
 }
 
 int
-hc_mount_ways(int fd, bool *ret_near, bool *ret_still)
-{
-	HC_ENTER("mount_ways");
-	struct statfs sf;
-
-	if (TEMP_FAILURE_RETRY(fstatfs(fd, &sf)) < 0)
-		return -errno;
-	*ret_near = is_local(&sf);
-	*ret_still = (sf.f_flags & (ST_NOATIME | ST_RDONLY)) != 0;
-	return 0;
-}
-
-int
 hc_watch_add(int watch_fd, int dirfd)
 {
 	HC_ENTER("watch_add");

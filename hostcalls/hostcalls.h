@@ -205,10 +205,6 @@ int hc_watch_add(int watch_fd, int dirfd);
 /* Is the file system of fd one of this system's own, which answers whatever others do?  (The
  * same whose changes are told.) */
 bool hc_is_near(int fd);
-/* What reading the file of fd, which somebody else is to open as it was opened, does besides:
- * the same for its file system, and whether its time of access stays, because of how that is
- * mounted.  0 or -errno. */
-int hc_mount_ways(int fd, bool *ret_near, bool *ret_still);
 void hc_watch_del(int watch_fd, int wd);
 /* An fd to stop waiting by, for hc_close(). */
 int hc_watch_stop_new(void);

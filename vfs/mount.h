@@ -120,6 +120,8 @@ struct vfs_notify_ops {
 	/* the name in dvp may mean something else: it is to be looked up when it is used
 	 * next, and what is mounted on it stays */
 	void (*expire)(void *arg, struct vnode *dvp, const struct name *n);
+	/* what is kept of the listing of dvp is no longer good; may be NULL */
+	void (*listing)(void *arg, struct vnode *dvp);
 	/* attributes of vp are to be asked for; pages stay unless those say otherwise */
 	void (*attrs)(void *arg, struct vnode *vp);
 	/* returns when all attributes that were told before have reached the kernel, or
@@ -253,6 +255,9 @@ struct shadow {
 	struct dirtab sh_tab;  /* values: struct attach * */
 	struct dirtab sh_ways; /* values: struct way * */
 	uint32_t sh_ndirs; /* attached directories that the file system does not count */
+	/* a: what is attached has been listed last, CLOCK_MONOTONIC, and the shortest time
+	 * that anything which was listed is good for */
+	_Atomic uint64_t sh_listed_ns, sh_ttl_ns;
 };
 
 /* The name of a directory of a file system that changes by itself, at or below which
@@ -275,6 +280,12 @@ bool shadow_covers(struct vnode *dvp, const char *name, size_t len);
  * reference to its vnode.  False at the end. */
 bool shadow_next(
     struct vnode *dvp, uint64_t *seq, char name[NAME_LEN_MAX + 1], struct vnode **ret_vp);
+/* Attachments of dvp are about to be listed from the first on … */
+void shadow_list_begin(struct vnode *dvp);
+/* … and one of them is good for so long. */
+void shadow_list_saw(struct vnode *dvp, uint64_t ttl_ns);
+/* Whether such a listing that is kept is good still. */
+bool shadow_list_good(struct vnode *dvp);
 /* The attachments below vp, which is called n in dvp, are one more or less. */
 int shadow_way_add(struct vnode *dvp, const struct name *n, struct vnode *vp);
 void shadow_way_del(struct vnode *dvp, const struct name *n);

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "vfs/mount.h"
 
@@ -33,6 +34,7 @@ need_table(struct vnode *dvp)
 		return NULL;
 	dirtab_init(&sh->sh_tab, 0);
 	dirtab_init(&sh->sh_ways, 0);
+	atomic_init(&sh->sh_ttl_ns, MNT_TTL_FOREVER);
 	atomic_store_explicit(&dvp->v_shadow, sh, memory_order_release);
 	return sh;
 }
@@ -192,6 +194,51 @@ find(struct vnode *dvp, const struct name *n, struct vnode **ret_vp,
 	}
 	lk_unlock(&dvp->v_lock, LK_DIR);
 	return kind;
+}
+
+static uint64_t
+clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void
+shadow_list_begin(struct vnode *dvp)
+{
+	struct shadow *sh = table_of(dvp);
+
+	if (sh)
+		atomic_store_explicit(
+		    &sh->sh_listed_ns, clock_ns(), memory_order_relaxed);
+}
+
+/* The shortest ever, which is never too long. */
+void
+shadow_list_saw(struct vnode *dvp, uint64_t ttl_ns)
+{
+	struct shadow *sh = table_of(dvp);
+
+	if (sh && ttl_ns < atomic_load_explicit(&sh->sh_ttl_ns, memory_order_relaxed))
+		atomic_store_explicit(&sh->sh_ttl_ns, ttl_ns, memory_order_relaxed);
+}
+
+bool
+shadow_list_good(struct vnode *dvp)
+{
+	struct shadow *sh = table_of(dvp);
+	uint64_t ttl, at;
+
+	if (!sh)
+		return true;
+	/* What is still missing may come when it is asked for. */
+	if (atomic_load_explicit(&dvp->v_flags, memory_order_relaxed) & VF_PENDING)
+		return false;
+	ttl = atomic_load_explicit(&sh->sh_ttl_ns, memory_order_relaxed);
+	at = atomic_load_explicit(&sh->sh_listed_ns, memory_order_relaxed);
+	return ttl == MNT_TTL_FOREVER || clock_ns() - at < ttl;
 }
 
 void

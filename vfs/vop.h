@@ -34,6 +34,7 @@
  *   seek         vp shared                   ENXIO EINVAL                       EINVAL
  *   copy_range   none                        EOPNOTSUPP EXDEV ENOSPC EFBIG      EOPNOTSUPP
  *   readdir      dvp shared                  ESTALE                             ENOTDIR
+ *   listing      none                        – (no error)                       see below
  *   getxattr     vp shared                   ENODATA ERANGE EOPNOTSUPP          EOPNOTSUPP
  *   setxattr     vp exclusive                EEXIST ENODATA ENOSPC E2BIG        EOPNOTSUPP
  *   listxattr    vp shared                   ERANGE                             empty list
@@ -94,6 +95,13 @@ bool dirbuf_add(struct dirbuf *db, uint64_t ino, uint64_t cookie, unsigned char 
 struct dirrec *dirbuf_next(const struct dirbuf *db, const struct dirrec *r);
 /* Drops the vnode references of the records from r (NULL: the first) on. */
 void dirbuf_release(struct dirbuf *db, struct dirrec *r);
+
+/* What is to be done with a listing that the kernel keeps of a directory. */
+enum dirkeep {
+	LISTING_ASK, /* nothing: who lists asks us, and what he hears is not kept */
+	LISTING_NEW, /* what is kept is dropped; what is asked from here on may be kept */
+	LISTING_KEPT, /* what is kept is as good as what we would say */
+};
 
 /* File systems whose listings may be merged with attachments give cookies above this one
  * in a directory that has any: below are the attachments'.  (vop_readdir, dirscan) */
@@ -176,6 +184,9 @@ struct vops {
 	 * or the end is reached.  merged: cookies must be above DIR_COOKIE_BASE, and a
 	 * cookie at or below it means from the start. */
 	int (*readdir)(struct vnode *dvp, struct file *f, struct dirbuf *db, bool merged);
+	/* What f, which has just been opened, may do with a listing that is kept outside.
+	 * Empty: where nothing changes but through the kernel it is kept, elsewhere not. */
+	enum dirkeep (*listing)(struct vnode *dvp, struct file *f);
 
 	/* size 0 asks for the length.  name is a NUL-terminated full name ("user.x"). */
 	int (*getxattr)(
@@ -248,6 +259,9 @@ int vop_copy_range(struct file *from, uint64_t off, struct file *to, uint64_t to
     size_t len, size_t *ret_done);
 /* Lists a directory opened with vop_open(), attachments merged in. */
 int vop_readdir(struct file *f, struct dirbuf *db);
+/* What may be kept of the listing of a directory that has just been opened.  Whoever keeps
+ * one drops it by himself at changes that he asks for, and when he is told (vfs_notify). */
+enum dirkeep vop_listing(struct file *f);
 int vop_getxattr(
     struct vnode *vp, const char *name, void *buf, size_t size, size_t *ret_len);
 int vop_setxattr(struct vnode *vp, const char *name, const void *value, size_t size,

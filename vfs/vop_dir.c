@@ -5,6 +5,11 @@
  * (cookies 1 … DIR_COOKIE_BASE: their sequence numbers) and goes on with the file
  * system's own entries (cookies above it), leaving out the names that attachments cover.
  * In any other directory the file system's cookies are passed on as they are.
+ *
+ * Kept listings.  The kernel may keep a listing, and hand it out without asking.  It drops
+ * what it keeps at changes that are made through it, and when it is told that a name has been
+ * attached or detached.  What is attached may vanish by itself, as its host does: then a
+ * listing is good for as long as the attributes of what it names.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,9 +91,12 @@ list_attached(struct vnode *dvp, struct dirbuf *db)
 	char name[NAME_LEN_MAX + 1];
 	struct vnode *vp;
 
+	if (seq == 0)
+		shadow_list_begin(dvp);
 	while (shadow_next(dvp, &seq, name, &vp)) {
 		uint64_t ino;
 
+		shadow_list_saw(dvp, atomic_load(&vp->v_mount->mnt_ttl_ns));
 		if (attached_ino(vp, &ino) < 0) {
 			vn_unref(vp);
 			continue; /* gone from the host: not listed */
@@ -223,4 +231,20 @@ vop_readdir(struct file *f, struct dirbuf *db)
 	TRACE("readdir node=%llu cookie=%llu = %d bytes=%zu",
 	    (unsigned long long)f->f_vp->v_id, (unsigned long long)from, r, db->db_used);
 	return r;
+}
+
+enum dirkeep
+vop_listing(struct file *f)
+{
+	struct vnode *dvp = f->f_vp;
+	enum dirkeep how;
+
+	if (dvp->v_type != VDIR)
+		return LISTING_ASK;
+	if (dvp->v_op->listing)
+		how = dvp->v_op->listing(dvp, f);
+	else
+		how = dvp->v_mount->mnt_ttl_ns == MNT_TTL_FOREVER ? LISTING_KEPT
+		                                                  : LISTING_ASK;
+	return how == LISTING_KEPT && !shadow_list_good(dvp) ? LISTING_NEW : how;
 }

@@ -338,6 +338,9 @@ stats_print(const struct stats *st, GString *out)
 	print_ops(st, out);
 	print_keys(st, out);
 	g_string_append_printf(out, "\n%-18s %s\n", "up", uptime);
+	if (get_str(o, "transport"))
+		g_string_append_printf(out, "%-18s %s, threads: at most %" PRIu64 "\n",
+		    "requests by", get_str(o, "transport"), get_num(o, "threads", 0));
 	print_count(out, "nodes known", o, "nodes", NULL);
 	print_count(out, "open files", o, "open_files", NULL);
 	print_of(out, "in-memory bytes", memory, "size_used", "size");

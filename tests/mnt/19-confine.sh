@@ -88,7 +88,7 @@ fds()
 		# of a file system that is mounted nowhere.
 		*:anon_inode:\[fscontext\]) [[ $who = root* ]] || bad="$bad $fd=$link" ;;
 		*:/ | *:/\#*\ \(deleted\)) is_nowhere "$pid" "$fd" || bad="$bad $fd=$link" ;;
-		*:/memfd:* | *:pipe:* | *:socket:* | *:anon_inode:inotify | *:anon_inode:\[eventfd\]) ;;
+		*:/memfd:* | *:pipe:* | *:socket:* | *:anon_inode:inotify | *:anon_inode:\[eventfd\] | *:anon_inode:\[io_uring\]) ;;
 		# What the harness holds, and lets everybody inherit.
 		*) [ "$(readlink "/proc/$$/fd/$fd")" = "$link" ] || bad="$bad $fd=$link" ;;
 		esac
@@ -114,11 +114,12 @@ table()
 	all_threads "$who: no_new_privs" "$pid" NoNewPrivs 1
 	all_threads "$who: the filter" "$pid" Seccomp $FILTER
 	all_threads "$who: umask" "$pid" Umask 0000
-	# Main, three that tell, control, manage, signal, watch; libfuse's workers come and go, up to the limit.
-	names=$(cat "/proc/$pid/task"/*/comm | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
+	# Main, three that tell, control, manage, signal, watch; libfuse's workers come and go, up to the limit; by io_uring
+	# there are so many for each processor besides.
+	names=$(cat "/proc/$pid/task"/*/comm | sed s/fuse_worker/rumpfuse/ | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
 	if [ $FILTER = 2 ]; then
 		check "$who: threads: $names" \
-		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify 1 rumpfuse-signal 1 rumpfuse-watch$' <<<"$names"
+		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify ([0-9]+ rumpfuse-ring )?1 rumpfuse-signal 1 rumpfuse-watch$' <<<"$names"
 	fi
 	same "$who: working directory" "$(readlink "/proc/$pid/cwd")" "$cwd"
 	same "$who: core limit" "$(awk '/core file/ { print $5 $6 }' "/proc/$pid/limits")" 00

@@ -67,7 +67,7 @@ umount /dev/fuse /etc/fuse.conf
 # they ask.
 mkdir "$W/slow" "$W/fast" "$W/b"
 for i in {0..5}; do : >"$W/b/f$i"; done
-rf_mount "[daemon]
+RF_TRANSPORT=device rf_mount "[daemon]
 attr-timeout = 0
 [etfs /k]
 watch = no

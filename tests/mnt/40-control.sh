@@ -90,6 +90,7 @@ mke2fs -q -t ext2 "$W/ext.img" 2>/dev/null
 cat >"$W/conf" <<X
 [daemon]
 slow = 400ms
+passthrough = no
 [dir /tmp]
 [file /etc/motd]
 content = hello
@@ -192,7 +193,7 @@ says "explain: a range" '[.result|.begin,.size,.access,.section,.names_cached_ms
     '[1048576,1048576,"ro","[etfs /disk]",null]' '{"op":"explain","path":"/disk"}'
 says "explain: times, passthrough" \
     '[.result|.names_cached_ms,.attributes_cached_ms,.contents_cached,.passthrough]' \
-    '[1000,1000,"until changed",true]' '{"op":"explain","path":"/d/x"}'
+    '[1000,1000,"until changed",false]' '{"op":"explain","path":"/d/x"}'
 
 # Changes.
 says "add" '[.ok,.log[0].priority]' '[true,5]' "{\"op\":\"add\",\"key\":\"/new=$H/f,access=ro\"}"
@@ -379,7 +380,7 @@ check "after the unmount it is gone" test ! -e "$SOCK"
 # A host that does not answer: a directory of another daemon, which is stopped.
 printf '[etfs /hang]\nhost = back/r\n[etfs /dead]\nhost = back/r/sub\n' >>"$W/conf"
 sed -i 's/^slow =.*/&\nattr-timeout = 60s/' "$W/conf"
-rf_mount none "$B" -k "/r=$W/real"
+RF_TRANSPORT=device rf_mount none "$B" -k "/r=$W/real"
 rf_mount "$W/conf" "$M" || done_testing
 SOCK=$(sock "$M")
 same "two daemons, two sockets" "$(ls /run/rumpfuse | wc -l)" 2

@@ -247,7 +247,7 @@ check "top, stopped and going on" python3 "$HERE/ctl-pty.py" \
 # The host does not answer: the mount hangs, and this does not.
 mkdir "$W/b"
 echo text >"$W/b/f"
-rf_mount "[daemon]
+RF_TRANSPORT=device rf_mount "[daemon]
 attr-timeout = 0
 [etfs /k]
 watch = no

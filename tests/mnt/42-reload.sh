@@ -466,6 +466,7 @@ content = kept
 content = now
 [etfs /k2]
 host = img2
+type = blk
 "
 same "a name that was missing is there" "$(cat "$M/absent")" now
 before=$(reads)

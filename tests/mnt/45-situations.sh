@@ -363,7 +363,7 @@ row "no /dev/log" 0 '' unshare -m bash "$W/nodev.sh" bash -c "mknod /dev/fuse c 
 # A host that does not answer: another mount of ours, stopped.
 mkdir "$W/slow" "$W/b"
 for i in {0..11}; do : >"$W/b/f$i"; done
-rf_mount none "$W/slow" -k "/k=$W/b"
+RF_TRANSPORT=device rf_mount none "$W/slow" -k "/k=$W/b"
 slow=${RF_PID[$W/slow]}
 kill -STOP "$slow"
 sleep 0.1

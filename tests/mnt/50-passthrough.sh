@@ -3,7 +3,7 @@
 # what must stay as it is: sizes and times, who may write what, set-id bits, the time of
 # access of evidence, several who have one file open, and those that have to be served as
 # usual.
-LIMIT=90
+LIMIT=120
 . "$(dirname "$0")/lib.sh"
 M=$W/m
 CTL=$(dirname "$RUMPFUSE")/rumpfusectl

@@ -9,7 +9,9 @@
 #
 # Environment: RUMPFUSE, the daemon; TESTBIN, the directory of the built p-* programs;
 # RF_SLOW, a factor (sanitizer builds): limits of time are multiplied by it, and measured
-# times are printed and not judged.
+# times are printed and not judged; RF_TRANSPORT, auto, device or io-uring: how requests are
+# to come wherever the test does not say.  (A stopped daemon stands for a host that does not
+# answer, whose users can be killed: by io_uring they cannot, so a test says device for it.)
 #
 # A script runs three times.  First it becomes a child in namespaces of its own for mounts
 # and processes.  There, as process 1, it is the keeper: it makes the directories $W (on a
@@ -333,6 +335,7 @@ rf_mount()
 	local conf mnt=$2 i
 	conf=$(rf_conf "$1")
 	shift 2
+	[ -z "${RF_TRANSPORT:-}" ] || set -- -o "transport=$RF_TRANSPORT" "$@"
 	mkdir -p "$mnt" 2>/dev/null
 	RF_SERIAL=$((RF_SERIAL + 1))
 	RF_LOG[$mnt]=$W/daemon$RF_SERIAL.log
