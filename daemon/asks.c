@@ -93,6 +93,28 @@ asks_mounted(struct session *s)
 	lift_dirty_limit(s);
 }
 
+/*
+ * FUSE mounts read 128 KiB ahead.  More can be had from /sys alone, and only now: what has been
+ * agreed on in the greeting is a limit to what was set before it.  Who may not, has less.
+ */
+static void
+read_more_ahead(const struct session *s)
+{
+	char path[64], kib[16];
+	int fd, n;
+
+	if (s->s_dev == 0)
+		return;
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+	    major(s->s_dev), minor(s->s_dev));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = snprintf(kib, sizeof(kib), "%u", FE_DATA_MAX >> 10);
+	(void)!write(fd, kib, (size_t)n);
+	close(fd);
+}
+
 void
 asks_done(struct session *s)
 {
@@ -114,4 +136,5 @@ asks_agreed(struct session *s)
 	if (r < 0)
 		asks_done(s);
 	s->s_store = NULL;
+	read_more_ahead(s);
 }

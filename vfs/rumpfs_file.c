@@ -25,16 +25,32 @@ rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 	return r;
 }
 
+/* A file that was open for writing has been closed. */
+static void
+note_written(struct rstore *rs, struct rdata *d)
+{
+	struct rattr a;
+
+	atomic_fetch_sub(&d->rd_writers, 1);
+	if (rs && rdata_attr(d, &a) == 0 && a.ra_pages > 0)
+		rstore_written(rs, a.ra_pages >= 16);
+}
+
 void
 rumpfs_close(struct file *f)
 {
 	struct vnode *vp = f->f_vp;
+	struct rstore *rs = rstore_of(rumpfs_mount_of(vp));
 	struct rdata *d = &rumpfs_node_of(vp)->rn_data;
 
-	if (vp->v_type == VREG && (f->f_flags & O_ACCMODE) != O_RDONLY)
-		atomic_fetch_sub(&d->rd_writers, 1);
-	if (vp->v_type == VREG && atomic_fetch_sub(&d->rd_opens, 1) == 1 &&
-	    rstore_of(rumpfs_mount_of(vp)))
+	if (vp->v_type != VREG)
+		return;
+	if ((f->f_flags & O_ACCMODE) != O_RDONLY) {
+		lk_read(&vp->v_lock, LK_FILE);
+		note_written(rs, d);
+		lk_unlock(&vp->v_lock, LK_FILE);
+	}
+	if (atomic_fetch_sub(&d->rd_opens, 1) == 1 && rs)
 		rstore_closed(vp);
 }
 
@@ -46,16 +62,17 @@ int
 rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd)
 {
 	struct rumpfs_node *rn = rumpfs_node_of(vp);
+	struct rstore *rs = rstore_of(rumpfs_mount_of(vp));
 	struct rdata *d = &rn->rn_data;
 	int r = 0;
 
-	if (!rstore_of(rumpfs_mount_of(vp)))
+	if (!rs)
 		return -EOPNOTSUPP;
 	lk_write(&vp->v_lock, LK_FILE);
 	if (!d->rd_store) {
 		/* What only grows, and what does not note when it is read, is asked of us. */
 		if (d->rd_fd >= 0 || (f->f_flags & O_ACCMODE) == O_RDONLY ||
-		    (f->f_flags & O_APPEND) ||
+		    (f->f_flags & O_APPEND) || !rstore_is_worth(rs) ||
 		    (rn->rn_flags & (FS_APPEND_FL | FS_NOATIME_FL)) ||
 		    rmemfd_convert(rumpfs_mount_of(vp), d) < 0)
 			r = -EOPNOTSUPP;

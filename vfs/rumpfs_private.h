@@ -172,6 +172,10 @@ uint64_t rstore_used(struct rumpfs_mount *rm, struct rstore *rs);
 int rstore_resize(struct rstore *rs, uint64_t bytes);
 int rstore_file(struct rstore *rs);
 int rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns);
+/* Is a store file worth it for a small file that will be written?  What has been written was
+ * large, or not. */
+bool rstore_is_worth(struct rstore *rs);
+void rstore_written(struct rstore *rs, bool large);
 /* The last open file of vp has been closed, under no lock. */
 void rstore_closed(struct vnode *vp);
 void rstore_free(struct rstore *rs);

@@ -19,7 +19,10 @@
  * the file that the kernel tells us of, but not the kernel's file of the store: whether there
  * is another than ours is asked by a lease.
  *
- * Letters: c constant · m rs_mtx (rank LEAF)
+ * Who opens a small file for writing gets a store file at once only while large ones are what is
+ * written (rs_large): many small ones in a row are as fast without.
+ *
+ * Letters: a atomic · c constant · m rs_mtx (rank LEAF)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +50,9 @@ struct rstore {
 	size_t rs_nfree, rs_cap; /* m */
 	uint64_t rs_idle[IDLE_FILES]; /* m: node ids, a ring */
 	unsigned rs_idle_at;          /* m */
+	/* a: how likely what is written next becomes large, by what was written last: a
+	 * file of its own costs a small one more than it gains */
+	_Atomic int rs_large;
 };
 
 struct rstore *
@@ -308,6 +314,25 @@ rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns)
 	return rs->rs_maker->st_times(fd, ts);
 }
 
+#define LARGE_MOST 16
+
+bool
+rstore_is_worth(struct rstore *rs)
+{
+	return atomic_load_explicit(&rs->rs_large, memory_order_relaxed) > 0;
+}
+
+void
+rstore_written(struct rstore *rs, bool large)
+{
+	int n = atomic_load_explicit(&rs->rs_large, memory_order_relaxed);
+
+	if (large && n < LARGE_MOST)
+		atomic_store_explicit(&rs->rs_large, LARGE_MOST, memory_order_relaxed);
+	else if (!large && n > 0)
+		atomic_store_explicit(&rs->rs_large, n - 1, memory_order_relaxed);
+}
+
 /* Has anybody but us a file of the store open, or mapped? */
 static bool
 is_shared(int fd)
@@ -445,6 +470,7 @@ rumpfs_store_use(struct mount *mp, struct rumpfs_store *maker)
 		return -ENOMEM;
 	pthread_mutex_init(&rs->rs_mtx, NULL);
 	rs->rs_maker = maker;
+	atomic_store(&rs->rs_large, LARGE_MOST);
 	rs->rs_page_fd = maker->st_file(maker);
 	rs->rs_weight_fd = maker->st_file(maker);
 	if (rs->rs_page_fd < 0 || rs->rs_weight_fd < 0)

@@ -59,6 +59,15 @@ all_threads()
 	same "$1" "$(value "$3" "/proc/$2/task"/*/status | sort -u)" "$4"
 }
 
+# is_nowhere PID FD: it is of a tmpfs that no path leads to.
+is_nowhere()
+{
+	local dev
+	dev=$(stat -L -c '%Hd:%Ld' "/proc/$1/fd/$2") &&
+	    [ "$(stat -L -f -c %T "/proc/$1/fd/$2")" = tmpfs ] &&
+	    ! awk '{ print $3 }' "/proc/$1/mountinfo" | grep -qxF "$dev"
+}
+
 # fds WHO PID STDIO: checks every descriptor; what they are in $FDS.
 fds()
 {
@@ -75,6 +84,10 @@ fds()
 		*:/proc | *:/proc/*/mountinfo | *:/dev/fuse | *:"$N"/fuse) ;;
 		*:"$W" | *:"$H" | *:"$H"/* | *:"$W/disk" | *:"$W/file") ;;
 		*:"$N" | *:"$N/dir" | *:"$N/dir"/* | *:"$N/disk" | *:"$N/file") ;;
+		# What changes the size of the store of what is in memory, its root, its files:
+		# of a file system that is mounted nowhere.
+		*:anon_inode:\[fscontext\]) [[ $who = root* ]] || bad="$bad $fd=$link" ;;
+		*:/ | *:/\#*\ \(deleted\)) is_nowhere "$pid" "$fd" || bad="$bad $fd=$link" ;;
 		*:/memfd:* | *:pipe:* | *:socket:* | *:anon_inode:inotify | *:anon_inode:\[eventfd\] | *:anon_inode:\[io_uring\]) ;;
 		# What the harness holds, and lets everybody inherit.
 		*) [ "$(readlink "/proc/$$/fd/$fd")" = "$link" ] || bad="$bad $fd=$link" ;;

@@ -61,6 +61,9 @@ fi
 same "what was there before counts" "$(used "$M")" 1
 rm "$M/said"
 
+same "read ahead" \
+    "$(cat "/sys/class/bdi/$(mountpoint -d "$M")/read_ahead_kb" 2>&1)" 1024
+
 # Nothing of it comes by the daemon.
 n=$(asked)
 head -c 3000000 /dev/urandom >"$W/data"
@@ -95,6 +98,10 @@ def fill(fd, off):
         except OSError as e:
             assert e.errno == errno.ENOSPC, e
             return n
+# A large one before the small ones: after many of those it would go by the daemon at first.
+with open(m + "/big", "wb") as f:
+    f.write(b"x" * 1000000)
+os.truncate(m + "/big", 0)
 assert free(total) == total, free()
 for i in range(20):  # small ones
     with open(f"{m}/s{i}", "wb") as f:
