@@ -67,8 +67,9 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	struct fe *fe = userdata;
 
 	fe_mode_agree(fe, conn);
-	/* Contents that change only through the kernel are kept without looking at mtime
-	 * again. */
+	/* Contents and symlinks that change only through the kernel are kept without
+	 * looking at mtime again.  Symlinks of the host are not: for those the kernel has
+	 * nothing to go by. */
 	const struct {
 		uint64_t cap;
 		bool on;
@@ -84,8 +85,7 @@ fe_hello(void *userdata, struct fuse_conn_info *conn)
 	    {FUSE_CAP_SPLICE_MOVE, true},
 	    {FUSE_CAP_SPLICE_READ, false},
 	    {FUSE_CAP_AUTO_INVAL_DATA, fe->fe_live},
-	    {FUSE_CAP_CACHE_SYMLINKS,
-		true}, /* a link that says something else is another */
+	    {FUSE_CAP_CACHE_SYMLINKS, !fe->fe_live},
 	    {FUSE_CAP_EXPLICIT_INVAL_DATA, false},
 	    /* overlayfs would take the dentries that are made of handles for stale */
 	    {FUSE_CAP_EXPORT_SUPPORT, fe->fe_export},

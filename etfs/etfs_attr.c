@@ -193,17 +193,6 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 		share_blur(n, va);
 }
 
-/* How much a link says that is shown as empty, as /proc does.  Kernels before 6.13 cut what
- * they keep of a link at its size. */
-static uint64_t
-link_size(int fd)
-{
-	char target[4096];
-	size_t len;
-
-	return hc_readlink(fd, target, sizeof(target), &len) == 0 ? len : 0;
-}
-
 /*
  * The kernel keeps pages and listings over opens that it does not tell of, and asks for
  * attributes each time instead (etfs_unopened()).  Where they have moved, pages go before the
@@ -266,8 +255,6 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 		r = hc_stat(fd, &hs);
 	if (r < 0)
 		return r;
-	if (vp->v_type == VLNK && hs.hs_size == 0)
-		hs.hs_size = link_size(fd);
 	fill(n, &hs, ret);
 	watch_told(n, &hs);
 	if (atomic_load_explicit(&key_of(n)->k_etfs->e_unopened, memory_order_relaxed))

@@ -16,9 +16,7 @@
  * on, unfindable, for those who have it; the host's fd that it may have still works, and
  * getting a new one fails with ESTALE.  Birth times do not tell where the host keeps none,
  * nor for a file that was deleted within the clock tick it was made in; a node that is made
- * of such a file keeps the inode's generation as well (n_gen), and one of a link, which has no
- * generation that could be asked for, what the link said: a link never says another thing,
- * but where nothing tells one from the next it may look like that.
+ * of such a file keeps the inode's generation as well (n_gen).
  *
  * Aliases.  With symlinks = follow a directory can be reached under many names, but the
  * kernel wants one place for each directory.  The alias number tells them apart: 0 for
@@ -86,21 +84,14 @@ birth_is_vague(const struct hc_stat *hs)
 	       TICK_NS;
 }
 
-/* What tells one life of a file from the next; 0: not to be had.  Of a link it is what the
- * link says: that is kept by the kernel for as long as it has the node. */
+/* 0: not to be had. */
 static uint64_t
-generation(uint32_t mode, int fd)
+generation(int fd)
 {
 	uint64_t gen = 0;
-	char target[4096];
-	size_t len;
 
-	if (fd < 0)
-		return 0;
-	if (!S_ISLNK(mode))
+	if (fd >= 0)
 		(void)hc_generation(fd, &gen);
-	else if (hc_readlink(fd, target, sizeof(target), &len) == 0)
-		gen = (len + 1) << 32 | name_hash(target, len);
 	return gen;
 }
 
@@ -121,7 +112,7 @@ bool
 node_same(const struct enode *n, const struct hc_stat *hs, int fd)
 {
 	return n->n_dev == hs->hs_dev && n->n_ino == hs->hs_ino &&
-	       same_life(n, hs, n->n_gen ? generation(hs->hs_mode, fd) : 0);
+	       same_life(n, hs, n->n_gen ? generation(fd) : 0);
 }
 
 static struct enode **
@@ -309,7 +300,7 @@ find_or_insert(struct etfs_shard *sh, struct wanted *w, int *fd, struct enode *m
 		if (!ask)
 			break;
 		lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
-		w->w_gen = generation(w->w_hs->hs_mode, *fd);
+		w->w_gen = generation(*fd);
 		if (!w->w_gen)
 			return -ESTALE;
 	}
@@ -342,7 +333,7 @@ node_get(
 	w.w_hash = identity_hash(
 	    k, !pl->np_parent || S_ISDIR(hs->hs_mode), w.w_alias, hs->hs_dev, hs->hs_ino);
 	if (birth_is_vague(hs))
-		w.w_gen = generation(hs->hs_mode, *fd);
+		w.w_gen = generation(*fd);
 	sh = &k->k_etfs->e_shard[w.w_hash >> 58];
 	r = find_or_insert(sh, &w, fd, NULL, &n);
 	if (r == 0 && !n) {

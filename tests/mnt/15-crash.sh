@@ -5,7 +5,10 @@ LIMIT=60
 M=$W/m
 mkdir -p "$W/host"
 truncate -s 64M "$W/img"
+# The daemon's part: what the kernel writes by itself is further down.
 cat >"$W/conf" <<X
+[daemon]
+passthrough = no
 [etfs /dir]
 host = host
 [etfs /blk]
@@ -42,6 +45,34 @@ for how in TERM INT KILL; do
 			rf_umount "$M"
 		fi
 	done
+done
+# What the kernel writes without us goes on after the end, as after umount -l, and is there.
+sed s/^passthrough.*// "$W/conf" >"$W/passed.conf"
+for how in TERM KILL; do
+	rf_mount "$W/passed.conf" "$M" || continue
+	"$TESTBIN/p-writer" "$M/dir/file" "$W/log" >"$W/writer.out" 2>&1 &
+	writer=$!
+	sleep 0.3
+	kill -$how "${RF_PID[$M]}"
+	if [ $how = KILL ]; then
+		wait "${RF_PID[$M]}" 2>/dev/null
+		unset "RF_PID[$M]"
+		umount -l "$M"
+	else
+		rf_wait "$M"
+	fi
+	n=$(cat "$W/log")
+	sleep 0.3
+	if kill -0 $writer 2>/dev/null; then
+		check "SIG$how, passed by: the writer goes on" test "$(cat "$W/log")" -gt "$n"
+	elif [ "$(id -u)" = 0 ]; then
+		fail "SIG$how, passed by: the writer has ended: $(cat "$W/writer.out")"
+	fi
+	kill $writer 2>/dev/null
+	wait $writer 2>/dev/null
+	n=$(cat "$W/log")
+	check "SIG$how, passed by: all $n acknowledged records are on the host" \
+	    "$TESTBIN/p-writer" -c "$W/host/file" "$n"
 done
 # Ends while many are busy.
 rf_mount "$W/conf" "$M" || done_testing

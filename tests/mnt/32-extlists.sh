@@ -75,7 +75,7 @@ done
 
 # See 17-syscalls for what the tags stand for.
 EXT4="xattr-64k immutable-flags largest"
-FUSE="collapse statx-attributes immutable-mode append-open"
+FUSE="collapse statx-attributes immutable-mode append-open kept-listing"
 IMAGE="xattr-64k largest immutable-flags handles-forgotten"
 tags()
 {

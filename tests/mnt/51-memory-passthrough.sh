@@ -44,6 +44,7 @@ emptied()
 cat >"$W/conf" <<X
 [daemon]
 allow-other = yes
+no-open = no
 [rumpfs]
 size = ${MB}M
 mode = 1777

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: a switch of the kernel is turned.
 # Requests by io_uring: all kinds of them and their data, hosts that hang, each way to end,
 # and the reasons for which they come by /dev/fuse after all.
 LIMIT=120

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: a switch of the kernel is turned.
 # The benchmark, at its smallest: two rounds of three works of tmpfs, bindfs and ours.  What it
 # says of speed is not looked at; that it comes to an end with a table, with samples, and with
 # nothing left behind, is.

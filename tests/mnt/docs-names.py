@@ -109,14 +109,21 @@ def mount_options():
     words = set()
     with open(f"{DOC}/rumpfuse.8", encoding="utf-8") as f:
         text = re.search(r"(?s)\.Ss Mount options(.*?)\.S[hs]", f.read()).group(1)
+    choices = {}
     for line in re.findall(r"(?m)^\.It Cm (.*)", text):
+        m = re.match(r"(\w+) Ns = Ns Cm ([\w-]+(?: \| [\w-]+)*)$", line)
+        if m:
+            choices[m.group(1)] = m.group(2).split(" | ")
+            words.add(m.group(1))
+            continue
         words |= {w for w in re.findall(r"\b[a-z_]+\b", re.sub(r"x- Ns Ar.*|Ns Ar \w+", "", line))}
     with open(f"{DOC}/../dist/completion/bash/rumpfuse", encoding="utf-8") as f:
         offered = re.search(r"(?s)_rumpfuse_options\(\).*?\"\$\{cur##\*,\}\" (.*?)\n}", f.read()).group(1)
     offered = set(re.findall(r"\w+", offered))
     same("mount options that completion offers", offered - words, [], "there", "")
     for w in sorted(words):
-        said = out("rumpfuse", "--check", "-o", w + "=1", "none")
+        said = "".join(out("rumpfuse", "--check", "-o", f"{w}={c}", "none")
+                       for c in choices.get(w, ["1"]))
         if "unknown" in said or "nobody" in said:
             said = out("rumpfuse", "--check", "-o", w, "none")
         if "rumpfuse:" in said:
