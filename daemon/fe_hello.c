@@ -54,10 +54,10 @@ agree(struct fe *fe, struct fuse_conn_info *conn)
 
 /*
  * The greeting.  libfuse turns some capabilities on by itself; all of them are decided
- * here.  Left to the kernel: fcntl and flock locks, which it
- * keeps for this mount as for any local file system.  Set-id bits that writing takes off are
- * ours (KILLPRIV_V2): else the kernel would ask before each write whether there are any.  The umask is ours, because a default
- * ACL comes before it; ACLs are enforced by the kernel, which reads them from us.
+ * here.  Left to the kernel: fcntl and flock locks, which it keeps for this mount as for any
+ * local file system.  Set-id bits that writing takes off are ours (KILLPRIV_V2): else the
+ * kernel would ask before each write whether there are any.  The umask is ours, because a
+ * default ACL comes before it; ACLs are enforced by the kernel, which reads them from us.
  * Taking requests in by splice is off: writes of 1 MiB are no faster with it, and small ones
  * pay for an allocation.
  */

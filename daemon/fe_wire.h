@@ -13,8 +13,9 @@
 #include "daemon/fe.h"
 
 /* Whether libfuse needs that, and allows it: 3.18 knows all these requests by itself, and
- * refuses fuse_session_custom_io() unless it was built for it (then: -DFE_WIRE=1).  With such a library there is
- * nothing between; what belongs to a request's beginning and end is in fe_around.c. */
+ * refuses fuse_session_custom_io() unless it was built for it (then: -DFE_WIRE=1).  With such
+ * a library there is nothing between; what belongs to a request's beginning and end is in
+ * fe_around.c. */
 #ifndef FE_WIRE
 #define FE_WIRE (FUSE_VERSION < FUSE_MAKE_VERSION(3, 18))
 #endif
@@ -39,8 +40,8 @@ uint64_t fe_hello_more(struct fe *fe, uint64_t offered);
 extern const struct fuse_lowlevel_ops fe_wire_ops;
 #endif
 
-/* Puts itself between, if need be; fd is where the requests come from: of the mounted session, or of a
- * socket pair.  0 or -errno. */
+/* Puts itself between, if need be; fd is where the requests come from: of the mounted
+ * session, or of a socket pair.  0 or -errno. */
 int fe_wire_start(struct fuse_session *se, int fd);
 
 /* A thread that has its requests from elsewhere (fe_uring.h): it is done with the last, and is

@@ -2,10 +2,10 @@
  * The contents of in-memory files.
  *
  * Small files are pages of 4 KiB on the heap (rumpfs_pages.h), or in the store where there is
- * one (rumpfs_store.c): a page that was never written is a hole and costs nothing.  A file that comes to hold more than MEMFD_MIN
- * moves to a memfd of its own (rumpfs_memfd.c), for good: the kernel then keeps the
- * pages, and the front end can splice them.  When no fd is to be had the file stays on
- * the heap, however large: nothing depends on the move but speed.
+ * one (rumpfs_store.c): a page that was never written is a hole and costs nothing.  A file
+ * that comes to hold more than MEMFD_MIN moves to a memfd of its own (rumpfs_memfd.c), for
+ * good: the kernel then keeps the pages, and the front end can splice them.  When no fd is to
+ * be had the file stays on the heap, however large: nothing depends on the move but speed.
  *
  * Every page is counted against the mount's size before it is made.  A write that runs
  * into the limit is short, or -ENOSPC if nothing went in.

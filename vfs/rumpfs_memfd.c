@@ -65,8 +65,8 @@ copy_page(struct rumpfs_mount *rm, int fd, const void *page, uint64_t off, uint6
 	return r < 0 ? r : write_all(fd, buf, n, off);
 }
 
-/* memfds and store files of the whole process.  Keys need fds too, so at most a quarter of what is allowed
- * is taken here; then files stay on the heap. */
+/* memfds and store files of the whole process.  Keys need fds too, so at most a quarter of what
+ * is allowed is taken here; then files stay on the heap. */
 static _Atomic uint64_t memfds;
 
 static bool
