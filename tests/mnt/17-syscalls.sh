@@ -37,9 +37,9 @@ rf_mount "$W/conf" "$M" -o dev,suid || done_testing
 #	immutable-mode	permission is checked by mode and list alone, so access(2) does not
 #			know the flag, and who lacks the right anyway gets EACCES
 #	append-open	O_APPEND can be taken off again, so each write asks for the flag
-#	kept-listing	who goes back to a place in a listing that the kernel has kept may be
-#			shown what has been removed since, as POSIX lets it be
 # Ours:
+#	kept-listing	who goes back to a place in a listing that the kernel has kept (no-open)
+#			may be shown what has been removed since, as POSIX lets it be
 #	handles-forgotten	a handle below a key is good while the kernel knows the file
 FUSE="collapse statx-attributes immutable-mode append-open"
 TMPFS="immutable-open zero-range"

@@ -5,6 +5,7 @@
 M=$W/m
 H=$W/host
 N=$W/nobody
+CTL=$(dirname "$RUMPFUSE")/rumpfusectl
 U="setpriv --reuid=65534 --regid=65534 --clear-groups"
 FILTER=2
 if grep -qE '__(asan|tsan)_init' "$RUMPFUSE"; then FILTER=0; fi
@@ -68,6 +69,16 @@ is_nowhere()
 	    ! awk '{ print $3 }' "/proc/$1/mountinfo" | grep -qxF "$dev"
 }
 
+# rings PID [AS…]: how many threads serve by rings, as the daemon has it.
+rings()
+{
+	local dir
+	dir=$(tr '\0' '\n' <"/proc/$1/cmdline" | tail -n 1)
+	shift
+	setpriv "$@" "$CTL" "$dir" stats --json |
+	    jq '(.result // .) | if .transport == "io-uring" then .threads else 0 end'
+}
+
 # fds WHO PID STDIO: checks every descriptor; what they are in $FDS.
 fds()
 {
@@ -96,12 +107,16 @@ fds()
 		FDS="$FDS $fd=${link%:[*}"
 	done
 	same "$who: descriptors" "$bad" ""
+	same "$who: rings, one for each of their threads" \
+	    "$(readlink "/proc/$pid/fd"/* | grep -cF 'anon_inode:[io_uring]')" "$n"
+	check "$who: at most four to change the store by" \
+	    [ "$(readlink "/proc/$pid/fd"/* | grep -cF 'anon_inode:[fscontext]')" -le 4 ]
 }
 
 # table WHO PID CAPS BOUND DUMPABLE CWD STDIO: prints what the process holds, and checks it.
 table()
 {
-	local who=$1 pid=$2 keeps=$3 bound=$4 dumpable=$5 cwd=$6 stdio=$7 t set names as=()
+	local who=$1 pid=$2 keeps=$3 bound=$4 dumpable=$5 cwd=$6 stdio=$7 t set names n ringers as=()
 	[ -n "$keeps" ] || as=(--reuid=65534 --regid=65534 --clear-groups)
 	for t in "/proc/$pid/task"/*; do
 		for set in CapPrm CapEff; do
@@ -114,12 +129,15 @@ table()
 	all_threads "$who: no_new_privs" "$pid" NoNewPrivs 1
 	all_threads "$who: the filter" "$pid" Seccomp $FILTER
 	all_threads "$who: umask" "$pid" Umask 0000
-	# Main, three that tell, control, manage, signal, watch; libfuse's workers come and go, up to the limit; by io_uring
-	# there are so many for each processor besides.
+	# Main, three that tell, control, manage, signal, watch; libfuse's workers come and go, up to
+	# the limit; by io_uring there are those of the rings besides.
+	n=$(rings "$pid" "${as[@]}")
+	ringers=
+	[ "$n" = 0 ] || ringers="$n rumpfuse-ring "
 	names=$(cat "/proc/$pid/task"/*/comm | sed s/fuse_worker/rumpfuse/ | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
 	if [ $FILTER = 2 ]; then
 		check "$who: threads: $names" \
-		    grep -qE '^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify ([0-9]+ rumpfuse-ring )?1 rumpfuse-signal 1 rumpfuse-watch$' <<<"$names"
+		    grep -qE "^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify ${ringers}1 rumpfuse-signal 1 rumpfuse-watch\$" <<<"$names"
 	fi
 	same "$who: working directory" "$(readlink "/proc/$pid/cwd")" "$cwd"
 	same "$who: core limit" "$(awk '/core file/ { print $5 $6 }' "/proc/$pid/limits")" 00

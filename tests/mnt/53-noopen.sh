@@ -49,6 +49,17 @@ at_most "opens" "$(asked open)" 3
 at_most "opendirs" "$(asked opendir)" 3
 says "" "nothing is left open" sh -c "'$CTL' '$M' stats | awk '/^open files/ && \$3 != 0'"
 
+# The kernel keeps where a symlink leads, and the attributes of what it is.
+ln -s file "$M/link"
+readlink "$M/link" >/dev/null
+before=$(asked readlink)
+after=$(all)
+for i in 1 2 3; do where=$(readlink "$M/link"); done
+same "a symlink that was read, again" "$where $(($(all) - after))" "file 0"
+same "readlinks, of all" "$before $(asked readlink)" "1 1"
+same "and through it" "$(cat "$M/link")" text
+same "readlinks then" "$(asked readlink)" 1
+
 # What an open would do.
 echo longer text >"$M/file"
 says "longer text" "O_TRUNC" cat "$M/file"
@@ -70,7 +81,9 @@ says "new
 renamed" "and what is new" sh -c "ls '$M/dir' | grep -v '^[0-9]'"
 cp /bin/true "$M/true"
 check "a program runs" "$M/true"
-"$TESTBIN/p-io" "$M" >/dev/null 2>&1 || true
+same "sizes, holes and flags of an open file" \
+    "$("$TESTBIN/p-io" "$M/io" rwc pwrite:4096:10:a size trunc:8192 size data:0 alloc:3:4096:4096 \
+        data:0 fsync nlink flags 2>&1 | tr '\n' ' ')" ""
 : >"$M/fixed"
 if chattr +i "$M/fixed" 2>/dev/null; then
 	refuse "an immutable file is not written" "not permitted" bash -c "echo x >>'$M/fixed'"

@@ -114,6 +114,22 @@ for set in CapBnd CapEff; do
 done
 same "the filter" "$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$(state MainPID one)/status")" 2
 
+# What the unit lets it have: the kernel reads without it, and files in memory have their store.
+stats() { rumpfusectl "/m/$1" stats --json | jq "(.result // .) | $2"; }
+if [ "$(stats hide .passthrough.on)" = true ]; then
+	was=$(stats hide .passthrough.opens)
+	same "a file of the host, on tmpfs" "$(cat /m/hide/l)" later
+	same "is read by the kernel" $(($(stats hide .passthrough.opens) - was)) 1
+else
+	skip "the kernel does not pass anything through"
+fi
+same "files in memory have their store" "$(log -t rumpfuse | grep -c 'through the daemon')" 0
+if [ "$(cat /sys/module/fuse/parameters/enable_uring 2>/dev/null)" = Y ]; then
+	same "requests come by io_uring" "$(stats one .transport)" '"io-uring"'
+else
+	skip "requests by io_uring: the kernel's FUSE has none, or it is off"
+fi
+
 # Nothing to complain about in the units.
 same "systemd-analyze verify" "$(systemd-analyze verify --man=no --recursive-errors=no \
     rumpfuse@one.service 2>&1)" ""

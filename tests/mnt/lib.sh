@@ -359,6 +359,17 @@ rf_mount()
 	return 1
 }
 
+# rf_dead_says DIR: what will be said of a mount, whose daemon is there as yet, when that has been
+# killed.  By io_uring a moment passes before the kernel knows, and requests are called off.
+rf_dead_says()
+{
+	if "$(dirname "$RUMPFUSE")/rumpfusectl" "$1" stats --json | grep -qE '"transport": *"io-uring"'; then
+		echo 'not connected|[Cc]anceled'
+	else
+		echo 'not connected'
+	fi
+}
+
 # rf_wait DIR: waits for the daemon, whose end has been brought about already, and judges
 # how it ended.
 rf_wait()
