@@ -50,6 +50,9 @@ struct wire_statx_out {
 	struct wire_statx stat;
 };
 
+/* Of linux/fuse.h, and passed on by newer libfuses as it is. */
+#define SETATTR_KILL_SETID (1u << 11)
+
 #if FE_WIRE
 /* The answer to the greeting. */
 struct wire_init_out {
@@ -61,10 +64,9 @@ struct wire_init_out {
 };
 
 /* Flags of linux/fuse.h. */
-#define WRITE_KILL_SETID   (1u << 2)
-#define SETATTR_KILL_SETID (1u << 11)
-#define OPEN_KILL_SETID    (1u << 0)
-#define INIT_EXT           (UINT64_C(1) << 30)
+#define WRITE_KILL_SETID (1u << 2)
+#define OPEN_KILL_SETID  (1u << 0)
+#define INIT_EXT         (UINT64_C(1) << 30)
 
 /* The greeting's number while this thread is at it, and what the kernel has offered. */
 static _Thread_local uint64_t hello_unique, hello_offered;
