@@ -47,6 +47,9 @@ agree(struct fe *fe, struct fuse_conn_info *conn)
 	agreed = fe_hello_more(fe, offered);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		want(conn, known[i].cap, agreed & known[i].flag);
+	/* Here fe_ready() comes before the answer, which would be a limit to what that sets
+	 * (asks.c). */
+	conn->max_readahead = FE_DATA_MAX;
 	/* libfuse adds the one that we are. */
 	conn->max_backing_stack_depth = FE_STACK_DEPTH - 1;
 #endif

@@ -331,7 +331,7 @@ P
 		n=$(($(stat_of '[.operations[].count]|add') - n))
 		figure "requests of 100 writes of 4 KiB, /$f, $how: $n"
 		limit=112
-		[[ "$f $how" != "d/w middle" && $f != mem/w ]] || limit=12
+		[ $how != middle ] || limit=12
 		check "/$f, $how: few requests" [ "$n" -le $limit ]
 	done
 done

@@ -83,7 +83,8 @@ cp /bin/true "$M/true"
 check "a program runs" "$M/true"
 same "sizes, holes and flags of an open file" \
     "$("$TESTBIN/p-io" "$M/io" rwc pwrite:4096:10:a size trunc:8192 size data:0 alloc:3:4096:4096 \
-        data:0 fsync nlink flags 2>&1 | tr '\n' ' ')" ""
+        data:0 fsync nlink flags 2>&1 | tr '\n' ' ')" \
+    "pwrite 10 size 4106 trunc 0 size 8192 data 4096 alloc 0 data ENXIO fsync 0 nlink 1 flags 0 "
 : >"$M/fixed"
 if chattr +i "$M/fixed" 2>/dev/null; then
 	refuse "an immutable file is not written" "not permitted" bash -c "echo x >>'$M/fixed'"

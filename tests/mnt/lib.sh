@@ -360,11 +360,12 @@ rf_mount()
 }
 
 # rf_dead_says DIR: what will be said of a mount, whose daemon is there as yet, when that has been
-# killed.  By io_uring a moment passes before the kernel knows, and requests are called off.
+# killed.  By io_uring a moment passes before the kernel knows, and requests of that are called
+# off.
 rf_dead_says()
 {
 	if "$(dirname "$RUMPFUSE")/rumpfusectl" "$1" stats --json | grep -qE '"transport": *"io-uring"'; then
-		echo 'not connected|[Cc]anceled'
+		echo 'not connected|connection abort|[Cc]anceled'
 	else
 		echo 'not connected'
 	fi
