@@ -125,7 +125,7 @@ else
 fi
 same "files in memory have their store" "$(log -t rumpfuse | grep -c 'through the daemon')" 0
 if [ "$(cat /sys/module/fuse/parameters/enable_uring 2>/dev/null)" = Y ]; then
-	same "requests come by io_uring" "$(stats one .transport)" '"io-uring"'
+	same "requests come by io_uring" "$(stats hide .transport)" '"io-uring"'
 else
 	skip "requests by io_uring: the kernel's FUSE has none, or it is off"
 fi
