@@ -154,7 +154,7 @@ def summary(verdicts, singles):
         rows.append([title, "%d of %d" % (met, len(all_)),
                      "<br>".join(missed) or "–"])
     for s in singles:
-        if s["judged"] and s["met"] is None:
+        if s["judged"] and s["met"] is None and s["note"] != show.NOT_ASKED:
             rows.append([s["title"], "0 of 1", "not measured: " + (s["note"] or "no reference")])
         elif s["met"] is not None:
             rows.append([s["title"], "%d of 1" % s["met"], "–" if s["met"] else "%s %s instead of %s"
@@ -192,7 +192,7 @@ def markdown(b, head, took):
     singles = [s.as_dict() for s in b.singles]
     verdicts = show.judge(b.results, b.sides, b.why)
     out = ["# Speed, side by side", "",
-           "`./dev bench%s`, at most %d rounds, %d:%02d minutes, %s." % (
+           "`./dev bench%s`, %d rounds at most, %d:%02d minutes, %s." % (
                " --quick" if b.a.quick else "", b.a.rounds, took // 60, took % 60,
                time.strftime("%Y-%m-%d")), "",
            "All sides are mounted at once and asked in turns (A B C A B C …, another one first in "
@@ -200,8 +200,8 @@ def markdown(b, head, took):
            "brackets the quartiles of the rounds' own ratios. Absolute figures are this "
            "machine's and this hour's; ratios are what to read. More is better. "
            "Processor time is that of one operation, of the client and of the daemon. Peers that "
-           "reach less than 0.7 of another peer of their kind in three rounds are asked no "
-           "further, nor are limits and variants that no target is about; works without a target "
+           "reach less than 0.5 of another peer of their kind in two rounds, or 0.7 in three, are "
+           "asked no further, nor are limits and variants that no target is about; works without a target "
            "have three rounds, and so may others have when time is short.", "",
            "Caching. Peers run as they do by default, but for mergerfs (cache.files=auto-full) "
            "and passthrough_ll (cache=always); so passthrough_ll and passthrough_hp believe "

@@ -35,6 +35,7 @@ import single  # noqa: E402
 ENABLE_URING = "/sys/module/fuse/parameters/enable_uring"
 SUITES = ("meta", "data", "trees", "apps", "windows", "start", "memory", "images", "ext",
           "squashfs", "archive")
+FEW = 2  # rounds of what is nobody's measure
 ENOUGH = 3  # rounds that a target has before time is saved, and that any other work has
 # Seconds that pass besides the rounds: start, memory, images; the trees' making.
 ASIDE = {"start": 25, "memory": 80, "images": 90, "trees": 75, "mounts": 10}
@@ -339,9 +340,9 @@ class Bench:
                 report.line(r, self.sides)), True)
 
     def goes_on(self, r, s, number):
-        """Who is nobody's measure is asked no further after three rounds: peers that are far
+        """Who is nobody's measure is asked no further after two rounds: peers that are far
         behind another one of their kind, limits and variants that no target is about."""
-        if number < ENOUGH:
+        if number < FEW:
             return True
         if s.cls == "limit":
             return s.name == show.limit_of(r)
@@ -351,7 +352,7 @@ class Bench:
         others = [stats.median(v) or 0 for n, v in r["samples"].items()
                   if self.sides[n].cls == "peer" and self.sides[n].transport == s.transport
                   and bool(self.sides[n].passthrough) == bool(s.passthrough)]
-        return mine is None or mine > 0.7 * max(others)
+        return mine is None or mine > (0.5 if number < ENOUGH else 0.7) * max(others)
 
     def attempt(self, w, s, failed, what, seconds):
         """One sample; what cannot be done is a row with the reason, and a daemon that hangs or
@@ -419,10 +420,10 @@ def inside(a):
         b.aside.pop(name, None)
     b.group(below, sides.tree_sides())
     b.aside.pop("images", None)
-        if {"images", "ext", "squashfs", "archive"} & set(a.suite) or \
-                not a.suite and not a.quick and not b.late():
-            left = max(20, a.minutes * 60 - (time.monotonic() - b.progress.start))
-            b.images = single.images(b.c, a, b.progress, os.environ["BENCH_TOP"], left)
+    asked = {"images", "ext", "squashfs", "archive"} & set(a.suite)
+    if not a.only and (asked or not a.suite and not a.quick and not b.late()):
+        left = max(20, a.minutes * 60 - (time.monotonic() - b.progress.start))
+        b.images = single.images(b.c, a, b.progress, os.environ["BENCH_TOP"], left)
     took = time.monotonic() - b.progress.start
     report.write(b, took)
     return 0

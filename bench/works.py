@@ -94,7 +94,8 @@ def meta(name, title, clients=(1, 2), quick=False, sides=None):
 
 
 def directories(s):
-    return s.kind in ("dir", "mem")
+    return s.kind in ("dir", "mem") and s.name not in (
+        "mem-beside-uring", "mem-wb-uring", "mem-opens-uring", "key-no-uring")
 
 
 def main_directories(s):
@@ -401,12 +402,12 @@ def windows():
 
 def app_sides(s):
     return s.name in ("tmpfs", "overlayfs", "ext4", "bindfs", "hp-new", "hp-new-uring",
-                      "memfs-new", "mem", "mem-uring", "mem-opens", "mem-opens-uring", "key",
+                      "memfs-new", "memfs-new-uring", "mem", "mem-uring", "mem-opens", "mem-opens-uring", "key",
                       "key-uring")
 
 
 def dbench_sides(s):
-    return app_sides(s) and s.name not in ("overlayfs", "ext4")
+    return app_sides(s) and s.name not in ("overlayfs", "ext4", "mem-opens-uring")
 
 
 PROJECT_FILES = 40
@@ -465,7 +466,7 @@ def dbench(c, s, clients):
     where = own_dir(s, "dbench")
     pids = s.pids()
     served, start, before = cpu_ns(pids), time.monotonic(), os.times()
-    out = command(["dbench", "-t", "1", "-D", where, str(clients)], 40)
+    out = command(["dbench", "-t", "2", "-D", where, str(clients)], 40)
     took, after, served = time.monotonic() - start, os.times(), cpu_ns(pids) - served
     quiet(["rm", "-rf", where])
     found = [line.split() for line in out.splitlines() if line.startswith("Throughput")]
@@ -484,7 +485,7 @@ def apps():
              prepare_source, True, 70, 1.5),
         Work("make", "apps", "make -j2 of a C project", "runs/s", make, (1,), app_sides,
              prepare_source, limit=70, cost=2.5),
-        Work("dbench", "apps", "dbench", "MB/s", dbench, (1, 4), dbench_sides, limit=50, cost=2.5),
+        Work("dbench", "apps", "dbench", "MB/s", dbench, (1, 4), dbench_sides, limit=50, cost=3.2),
     ]
 
 
