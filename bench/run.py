@@ -87,8 +87,8 @@ def outer(a):
     try:
         back = turn_on()
         child = subprocess.Popen(
-            ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "--propagation",
-             "private", sys.executable, os.path.abspath(__file__), "--inside", work]
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "-f", "--mount-proc",
+             "--kill-child", "--propagation", "private", sys.executable, os.path.abspath(__file__), "--inside", work]
             + sys.argv[1:], stdin=subprocess.DEVNULL)
         return child.wait()
     finally:
