@@ -219,14 +219,14 @@ class Bench:
             for clients in (w.clients if not self.a.quick else w.clients[:1]):
                 wants = w.wants if clients == 1 else w.fewer
                 n = len([s for s in there if w.wants(s) and wants(s)])
-                self.planned[w.name, clients] = n * w.cost * self.most(w)
+                self.planned[w.suite, w.name, clients] = n * w.cost * self.most(w)
 
     def share(self, w, clients):
         """Seconds for a work: its part of what is left."""
         left = self.a.minutes * 60 - (time.monotonic() - self.progress.start) \
             - sum(self.aside.values())
         all_ = sum(self.planned.values())
-        mine = self.planned.pop((w.name, clients), 0)
+        mine = self.planned.pop((w.suite, w.name, clients), 0)
         return max(left, 0) * mine / all_ if all_ else 0
 
     def wanted(self, works_, sides_):
