@@ -82,6 +82,7 @@ other_way()
 	# foreground, so the tests do not.
 	# shellcheck disable=SC2064
 	trap "echo $was >$switch" EXIT
+	trap 'other_way_ends 129' HUP
 	trap 'other_way_ends 130' INT
 	trap 'other_way_ends 143' TERM
 	# shellcheck disable=SC2086
@@ -89,7 +90,7 @@ other_way()
 	OTHER_PID=$!
 	wait $OTHER_PID
 	rc=$?
-	trap - INT TERM EXIT
+	trap - HUP INT TERM EXIT
 	echo "$was" >$switch
 	return $rc
 }

@@ -4,7 +4,8 @@
  *
  *	ops [-p PROCESSES] [-t MILLISECONDS] [-n NUMBER] [-d PID]… WORK DIR
  *
- * prints one line of JSON: operations, their rate per second (the sum over the processes), and
+ * and ops clock PID…, their nanoseconds of processor time together; the first prints one line of
+ * JSON: operations, their rate per second (the sum over the processes), and
  * nanoseconds of processor time of the clients and of the daemons -d names.
  *
  * Data.  A process has a directory of its own, DIR/WORK.N, which it fills before the clock runs
@@ -518,6 +519,13 @@ main(int argc, char **argv)
 			daemons[n_daemons++] = atoi(optarg);
 		else
 			return 2;
+	}
+	if (argc - optind >= 2 && strcmp(argv[optind], "clock") == 0) {
+		uint64_t sum = 0;
+		for (int i = optind + 1; i < argc; i++)
+			sum += atoi(argv[i]) ? cpu_of(atoi(argv[i])) : 0;
+		printf("%llu\n", (unsigned long long)sum);
+		return 0;
 	}
 	if (argc - optind < 2 || processes < 1 || processes > MAX_PROCESSES)
 		errx(2,

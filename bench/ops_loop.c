@@ -102,7 +102,8 @@ op_miss(struct loop *l)
 {
 	struct stat st;
 
-	must(lstat(path_of(l, "-missing-%lu", l->l_n), &st) < 0, "a name that is missing");
+	must(
+	    lstat(path_of(l, "-missing-%lu", l->l_n), &st) < 0, "a name that is missing");
 }
 
 static void
@@ -128,8 +129,8 @@ static void
 transfer(struct loop *l, size_t len, bool out)
 {
 	off_t at = (off_t)(l->l_n * len % FILE_BYTES);
-	ssize_t n = out ? pwrite(l->l_fd, l->l_buf, len, at)
-	                : pread(l->l_fd, l->l_buf, len, at);
+	ssize_t n =
+	    out ? pwrite(l->l_fd, l->l_buf, len, at) : pread(l->l_fd, l->l_buf, len, at);
 
 	must(n == (ssize_t)len, "transfer");
 }
@@ -237,7 +238,8 @@ main(int argc, char **argv)
 
 	if (argc < 4 || procs < 1 || procs > 64)
 		errx(1, "usage: ops_loop OP DIR SECONDS [PROCESSES]");
-	while (which < sizeof(ops) / sizeof(ops[0]) && strcmp(ops[which].name, argv[1]) != 0)
+	while (
+	    which < sizeof(ops) / sizeof(ops[0]) && strcmp(ops[which].name, argv[1]) != 0)
 		which++;
 	if (which == sizeof(ops) / sizeof(ops[0]))
 		errx(1, "no such operation: %s", argv[1]);

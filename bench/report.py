@@ -94,9 +94,17 @@ def table(head, rows):
 VERDICT = {True: "met", False: "**missed**", None: "not measured"}
 
 
-def targets_table(results, sides):
+def not_asked(verdicts):
+    """A line that names the targets that were left out on purpose."""
+    left = sorted({v.r["work"] for v in verdicts if v.why == show.NOT_ASKED})
+    return ["Not measured, since not asked for: " + ", ".join(left) + ".", ""] if left else []
+
+
+def targets_table(verdicts, sides):
     rows = []
-    for v in show.judge(results, sides):
+    for v in verdicts:
+        if v.why == show.NOT_ASKED:
+            continue
         r = v.r
         base = r["samples"].get(show.limit_of(r))
 
@@ -110,9 +118,11 @@ def targets_table(results, sides):
         no = False if v.target.against == show.PEER_NO else None
         ours = stats.ratio(r["samples"].get(v.side, []), base) if base else None
         rows.append([
-            r["title"], r["clients"], name_of(sides[v.side]),
+            r["title"], r["clients"],
+            "%s: %s" % (v.side, name_of(sides[v.side])) if v.side in sides else v.side,
             "≥ %g %s" % (v.target.factor, v.target.against),
-            spread(v.ratio) if v.ratio else v.why,
+            (spread(v.ratio) if v.ratio else v.why) + (
+                "<br>" + v.default if v.default else ""),
             stats.digits(ours.of) if ours else "–", of_limit(v.transport, no), of_limit(None, no),
             "%s %s" % (stats.show(stats.median(base)), r["unit"]) if base else "–",
             VERDICT[v.met]])
@@ -121,17 +131,20 @@ def targets_table(results, sides):
                  rows)
 
 
-def summary(results, sides, singles):
+def summary(verdicts, singles):
     """One line for each work: how many of its targets are met."""
     by = {}
-    for v in show.judge(results, sides):
+    for v in verdicts:
+        if v.why == show.NOT_ASKED:
+            continue
         by.setdefault(v.r["title"], []).append(v)
     rows = []
     for title, all_ in by.items():
         missed, absent = [], set()
         for v in all_:
             if v.met is None:
-                absent.add(v.side + " not measured")
+                absent.add("%s, %d client%s not measured: %s" % (
+                    v.side, v.r["clients"], "s"[:v.r["clients"] > 1], v.why))
             elif not v.met:
                 missed.append("%s, %d client%s: %s instead of %g %s" % (
                     v.side, v.r["clients"], "s"[:v.r["clients"] > 1], stats.digits(v.ratio.of),
@@ -141,7 +154,9 @@ def summary(results, sides, singles):
         rows.append([title, "%d of %d" % (met, len(all_)),
                      "<br>".join(missed) or "–"])
     for s in singles:
-        if s["met"] is not None:
+        if s["judged"] and s["met"] is None and s["note"] != show.NOT_ASKED:
+            rows.append([s["title"], "0 of 1", "not measured: " + (s["note"] or "no reference")])
+        elif s["met"] is not None:
             rows.append([s["title"], "%d of 1" % s["met"], "–" if s["met"] else "%s %s instead of %s"
                          % (stats.digits(s["value"]), s["unit"], stats.digits(s["target"]))])
     return table(["work", "targets met", "missed"], rows)
@@ -175,8 +190,9 @@ def detail(r, sides):
 
 def markdown(b, head, took):
     singles = [s.as_dict() for s in b.singles]
+    verdicts = show.judge(b.results, b.sides, b.why)
     out = ["# Speed, side by side", "",
-           "`./dev bench%s`, %d rounds, %d:%02d minutes, %s." % (
+           "`./dev bench%s`, %d rounds at most, %d:%02d minutes, %s." % (
                " --quick" if b.a.quick else "", b.a.rounds, took // 60, took % 60,
                time.strftime("%Y-%m-%d")), "",
            "All sides are mounted at once and asked in turns (A B C A B C …, another one first in "
@@ -184,20 +200,32 @@ def markdown(b, head, took):
            "brackets the quartiles of the rounds' own ratios. Absolute figures are this "
            "machine's and this hour's; ratios are what to read. More is better. "
            "Processor time is that of one operation, of the client and of the daemon. Peers that "
-           "reach less than 0.6 of another peer of their transport in three rounds are "
-           "asked no further.", "",
+           "reach less than 0.5 of another peer of their kind in two rounds, or 0.7 in three, are "
+           "asked no further, nor are limits and variants that no target is about; works without a target "
+           "have three rounds, and so may others have when time is short.", "",
+           "Caching. Peers run as they do by default, but for mergerfs (cache.files=auto-full) "
+           "and passthrough_ll (cache=always); so passthrough_ll and passthrough_hp believe "
+           "names and attributes for a day, without looking whether the host has changed, "
+           "bindfs, mergerfs and unionfs-fuse for 1 s, memfs_ll not at all. Directory and file "
+           "keys believe the host for 1 s (attr-timeout), and directories that are watched until "
+           "they change (watch = auto); what is in memory changes through the mount alone and is "
+           "believed without limit.", "",
+           "Ours by default is *in memory* (mem) without keys and *directory key* (key) or *file "
+           "keys* (file) with them: passthrough, no-open and transport are auto. That is "
+           "io_uring where the kernel's switch is on, else /dev/fuse, so each is in the tables "
+           "with both. The others are variants that a configuration can choose.", "",
            "Peers and directory keys show a directory of a tmpfs: *of tmpfs* is what is left of "
            "the kernel's own speed there.", ""]
     out += table(["", ""], [[k, v] for k, v in head.items() if k != "packages"])
     out.append("Packages: " + ", ".join("%s %s" % p for p in head["packages"].items()) + ".")
-    out += ["", "## Targets", ""] + summary(b.results, b.sides, singles)
-    out += ["## Targets, each", ""] + targets_table(b.results, b.sides)
+    out += ["", "## Targets", ""] + summary(verdicts, singles) + not_asked(verdicts)
+    out += ["## Targets, each", ""] + targets_table(verdicts, b.sides)
     if singles:
         out += ["## Starting, and memory", ""] + table(
             ["", "value", "unit", "target", "verdict", ""],
             [[s["title"], stats.show(s["value"]), s["unit"],
               "≤ " + stats.digits(s["target"]) if s["target"] else "–",
-              VERDICT[s["met"]] if s["target"] else "–", s["note"]] for s in singles])
+              VERDICT[s["met"]] if s["judged"] else "–", s["note"]] for s in singles])
     if b.images:
         out += ["## Images, against fuse2fs, squashfuse_ll and archivemount", ""] + table(
             ["", "", "ours, s", "theirs, s", "theirs/ours"],
@@ -233,7 +261,7 @@ def plot(b, out, name, suite, clients, title):
     if not rs:
         return
     ours = ["window", "window-uring"] if suite == "windows" else \
-        ["mem", "mem-uring", "key", "key-uring"]
+        ["mem", "mem-uring", "key", "key-uring"] + (["mem-wb"] if suite == "data" else [])
     head = ["best peer, device", "best peer, io-uring"] + ours
     rows = []
     for r in rs:
@@ -265,6 +293,27 @@ plot 1 with lines lc 'black' notitle, for [i=2:%d] '%s' using i:xtic(1) title co
         b.progress.tell("no plot: " + p.stderr.strip()[-160:], True)
 
 
+def digits4(x):
+    """Samples are not known better."""
+    return float("%.4g" % x) if isinstance(x, float) else x
+
+
+def small(r):
+    """A result as it is kept: samples, and medians of processor time."""
+    kept = dict(r, samples={n: [digits4(x) for x in v] for n, v in r["samples"].items()})
+    for k in ("client_us", "daemon_us"):
+        kept[k] = {n: digits4(stats.median(v)) for n, v in r[k].items()}
+    return kept
+
+
+def lines(x, depth):
+    """JSON with a line for each member down to a depth."""
+    if depth == 0 or not isinstance(x, dict) or not x:
+        return json.dumps(x, default=str, ensure_ascii=False)
+    return "{\n" + ",\n".join("%s: %s" % (json.dumps(str(k)), lines(v, depth - 1))
+                              for k, v in x.items()) + "\n}"
+
+
 def write(b, took):
     out = os.environ.get("BENCH_RESULTS") or os.path.join(os.environ["BENCH_TOP"],
                                                           "bench/results")
@@ -273,13 +322,12 @@ def write(b, took):
     with open(os.path.join(out, b.a.name + ".md"), "w") as f:
         f.write(markdown(b, head, took))
     with open(os.path.join(out, b.a.name + ".json"), "w") as f:
-        json.dump({"machine": head, "rounds": b.a.rounds, "seconds": round(took),
+        f.write(lines({"machine": head, "rounds": b.a.rounds, "seconds": round(took),
                    "sides": {n: {"class": s.cls, "kind": s.kind, "transport": s.transport,
                                  "passthrough": s.passthrough, "title": name_of(s),
                                  "not available": s.missing} for n, s in b.sides.items()},
-                   "works": b.results, "single": [s.as_dict() for s in b.singles],
-                   "images": b.images}, f, indent=1, default=str, ensure_ascii=False)
-        f.write("\n")
+                   "works": {k: small(r) for k, r in b.results.items()}, "single": [s.as_dict() for s in b.singles],
+                   "images": b.images}, 3) + "\n")
     try:
         for p in PLOTS:
             plot(b, out, *p)

@@ -26,6 +26,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import report  # noqa: E402
+import show  # noqa: E402
 import sides  # noqa: E402
 import stats  # noqa: E402
 import works  # noqa: E402
@@ -34,6 +35,10 @@ import single  # noqa: E402
 ENABLE_URING = "/sys/module/fuse/parameters/enable_uring"
 SUITES = ("meta", "data", "trees", "apps", "windows", "start", "memory", "images", "ext",
           "squashfs", "archive")
+FEW = 2  # rounds of what is nobody's measure
+ENOUGH = 3  # rounds that a target has before time is saved, and that any other work has
+# Seconds that pass besides the rounds: start, memory, images; the trees' making.
+ASIDE = {"start": 25, "memory": 80, "images": 90, "trees": 75, "mounts": 10}
 
 
 def arguments():
@@ -42,7 +47,8 @@ def arguments():
     p.add_argument("--only", metavar="PATTERN", help="works whose name matches")
     p.add_argument("--sides", metavar="PATTERN", help="sides whose name matches, and tmpfs")
     p.add_argument("--rounds", type=int, help="7, or 3 with --quick")
-    p.add_argument("--minutes", type=float, help="no new work after that many (38)")
+    p.add_argument("--minutes", type=float,
+                   help="how long it may take (38): there are fewer rounds, but 3 for each target")
     p.add_argument("--name", help="results are written to bench/results/NAME.*")
     p.add_argument("--inside", metavar="DIR", help=argparse.SUPPRESS)
     p.add_argument("suite", nargs="*", help=" ".join(SUITES))
@@ -71,8 +77,7 @@ def outer(a):
     if os.getuid() != 0:
         sys.exit("bench: mounting what is measured takes root")
     work = tempfile.mkdtemp(prefix="rfbench.")
-    before = read(ENABLE_URING)
-    child = None
+    child = back = None
 
     def stop(number, frame):
         sys.exit(128 + number)
@@ -80,25 +85,36 @@ def outer(a):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        if before == "N":
-            with open(ENABLE_URING, "w") as f:
-                f.write("Y")
+        back = turn_on()
         child = subprocess.Popen(
-            ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child", "--propagation",
-             "private", sys.executable, os.path.abspath(__file__), "--inside", work]
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "-m", "-p", "-f", "--mount-proc",
+             "--kill-child", "--propagation", "private", sys.executable, os.path.abspath(__file__), "--inside", work]
             + sys.argv[1:], stdin=subprocess.DEVNULL)
         return child.wait()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
+        if back:
+            back.stdin.close()
+            back.wait()
         if child and child.poll() is None:
             child.kill()
             child.wait()
-        if before == "N":
-            with open(ENABLE_URING, "w") as f:
-                f.write("N")
         free_loops(work)
         shutil.rmtree(work, ignore_errors=True)
+
+
+def turn_on():
+    """FUSE over io_uring, if it is off.  What waits for the end of this process, by whatever
+    signal, puts it back."""
+    if read(ENABLE_URING) != "N":
+        return None
+    back = subprocess.Popen(
+        ["sh", "-c", "trap '' INT TERM HUP QUIT; cat >/dev/null; echo N >" + ENABLE_URING],
+        stdin=subprocess.PIPE, start_new_session=True)
+    with open(ENABLE_URING, "w") as f:
+        f.write("Y")
+    return back
 
 
 def free_loops(work):
@@ -179,6 +195,39 @@ class Bench:
         self.sides = {}
         self.singles = []
         self.images = []
+        self.skipped = {}  # (work, clients) → why it has no result
+        # What is yet to be done: seconds, and works with what a full set of rounds would take.
+        self.aside = dict(ASIDE) if not a.quick and not a.only else {}
+        self.planned = {}
+
+    def why(self, work, clients):
+        a = self.a
+        if (work, clients) in self.skipped:
+            return self.skipped[work, clients]
+        if a.only or a.suite:
+            return show.NOT_ASKED
+        return "not part of --quick" if a.quick else "not asked"
+
+    def most(self, w):
+        """How many rounds."""
+        return self.a.rounds if show.is_target(w) else min(self.a.rounds, ENOUGH)
+
+    def plan(self, works_, sides_):
+        """Tells what is to come, before any of it."""
+        chosen, there = self.wanted(works_, sides_)
+        for w in chosen:
+            for clients in (w.clients if not self.a.quick else w.clients[:1]):
+                wants = w.wants if clients == 1 else w.fewer
+                n = len([s for s in there if w.wants(s) and wants(s)])
+                self.planned[w.suite, w.name, clients] = n * w.cost * self.most(w)
+
+    def share(self, w, clients):
+        """Seconds for a work: its part of what is left."""
+        left = self.a.minutes * 60 - (time.monotonic() - self.progress.start) \
+            - sum(self.aside.values())
+        all_ = sum(self.planned.values())
+        mine = self.planned.pop((w.suite, w.name, clients), 0)
+        return max(left, 0) * mine / all_ if all_ else 0
 
     def wanted(self, works_, sides_):
         a = self.a
@@ -221,15 +270,20 @@ class Bench:
     def group(self, works_, sides_):
         """Mounts these sides, asks all of them, unmounts."""
         chosen, there = self.wanted(works_, sides_)
+        for s in sides_:
+            self.sides[s.name] = s
         if not chosen:
             return
         for s in there:
-            self.sides[s.name] = s
             self.progress.tell("mounting " + s.name)
             self.up(s)
-        for k, w in enumerate(chosen):
+        self.aside.pop("mounts", None)
+        # What has targets first: details have the time that is left.
+        for k, w in enumerate(sorted(chosen, key=lambda w: not show.is_target(w))):
             for clients in (w.clients if not self.a.quick else w.clients[:1]):
                 if self.late():
+                    for work, _, _, n in works.rows_of(w):
+                        self.skipped.setdefault((work, n), "no time left")
                     self.progress.tell("no time left for " + w.title, True)
                     continue
                 wants = w.wants if clients == 1 else w.fewer
@@ -255,7 +309,12 @@ class Bench:
             elif w.prepare:
                 self.progress.tell("%s %s: preparing %s" % (where, w.title, s.name))
                 self.attempt(w, s, failed, lambda: w.prepare(self.c, s), 200)
-        for number in range(min(self.a.rounds, w.rounds or 99)):
+        if w.suite == "trees" and w.prepare:
+            self.aside.pop("trees", None)
+        end = time.monotonic() + self.share(w, clients)
+        for number in range(self.most(w)):
+            if number >= ENOUGH and time.monotonic() > end:
+                break
             names = [n for n in by_name if n not in failed
                      and any(self.goes_on(r, by_name[n], number) for r in rs.values())]
             for name in stats.order(names, number):
@@ -281,14 +340,19 @@ class Bench:
                 report.line(r, self.sides)), True)
 
     def goes_on(self, r, s, number):
-        """Peers that are far behind another peer of their transport after three rounds are
-        asked no further: they are nobody's measure."""
-        if s.cls != "peer" or number < 3:
+        """Who is nobody's measure is asked no further after two rounds: peers that are far
+        behind another one of their kind, limits and variants that no target is about."""
+        if number < FEW:
             return True
+        if s.cls == "limit":
+            return s.name == show.limit_of(r)
+        if s.cls == "ours":
+            return r["suite"] in ("data", "windows") or works.main_directories(s)
         mine = stats.median(r["samples"].get(s.name, []))
         others = [stats.median(v) or 0 for n, v in r["samples"].items()
-                  if self.sides[n].cls == "peer" and self.sides[n].transport == s.transport]
-        return mine is None or mine > 0.6 * max(others)
+                  if self.sides[n].cls == "peer" and self.sides[n].transport == s.transport
+                  and bool(self.sides[n].passthrough) == bool(s.passthrough)]
+        return mine is None or mine > (0.5 if number < ENOUGH else 0.7) * max(others)
 
     def attempt(self, w, s, failed, what, seconds):
         """One sample; what cannot be done is a row with the reason, and a daemon that hangs or
@@ -339,16 +403,27 @@ def inside(a):
     except (ValueError, OSError):
         pass  # a container may not; who runs out of them is shown as failed
     b = Bench(a)
-    b.group(works.metas() + works.datas() + works.trees() + works.apps(), sides.tree_sides())
+    below = works.metas() + works.apps() + works.datas() + works.trees()
+    b.plan(works.windows(), sides.window_sides())
+    b.plan(below, sides.tree_sides())
+    for name in ("start", "memory", "images"):
+        if a.suite and name not in a.suite:
+            b.aside.pop(name, None)
     b.group(works.windows(), sides.window_sides())
-    if not a.only:
-        for name, rows in (("start", single.start), ("memory", single.memory)):
-            if (name in a.suite or not a.suite) and not b.late():
-                b.singles += rows(b.c, b.progress)
-        if {"images", "ext", "squashfs", "archive"} & set(a.suite) or \
-                not a.suite and not a.quick and not b.late():
-            left = max(30, a.minutes * 60 - (time.monotonic() - b.progress.start))
-            b.images = single.images(b.c, a, b.progress, os.environ["BENCH_TOP"], left)
+    for name, rows in (("start", single.start), ("memory", single.memory)):
+        if a.only or a.suite and name not in a.suite:
+            b.singles += single.not_measured(name, show.NOT_ASKED)
+        elif b.late():
+            b.singles += single.not_measured(name, "no time left")
+        else:
+            b.singles += rows(b.c, b.progress)
+        b.aside.pop(name, None)
+    b.group(below, sides.tree_sides())
+    b.aside.pop("images", None)
+    asked = {"images", "ext", "squashfs", "archive"} & set(a.suite)
+    if not a.only and (asked or not a.suite and not a.quick and not b.late()):
+        left = max(20, a.minutes * 60 - (time.monotonic() - b.progress.start))
+        b.images = single.images(b.c, a, b.progress, os.environ["BENCH_TOP"], left)
     took = time.monotonic() - b.progress.start
     report.write(b, took)
     return 0

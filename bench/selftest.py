@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import report  # noqa: E402
 import show  # noqa: E402
+import single  # noqa: E402
 import sides  # noqa: E402
 import stats  # noqa: E402
 import works  # noqa: E402
@@ -64,6 +65,9 @@ def verdicts():
         "window-rand-read/1": a_result("window-rand-read", {
             "loop": [10], "nbdfuse": [4], "window": [6], "window-uring": [5]}, "windows"),
     }
+    results["rand-write/1"] = a_result("rand-write", {
+        "tmpfs": [100], "mem": [10], "mem-wb": [60], "key": [10], "hp-new": [4],
+        "hp-new-uring": [8]}, "data")
     results["stat/1"]["failed"]["mem-uring"] = "does not end"
     got = {(v.r["work"], v.side, v.target.factor): (v.reference, v.met)
            for v in show.judge(results, made)}
@@ -79,10 +83,27 @@ def verdicts():
             (("window-rand-read", "window-uring", 1.5), ("nbdfuse", False)),
             (("window-rand-read", "window-uring", 0.5), ("loop", True))):
         same("verdict of %s" % (key,), got.get(key), expected)
-    text = "\n".join(report.summary(results, made, []) + report.targets_table(results, made))
+    verdicts_ = show.judge(results, made, lambda work, n: "no time left")
+    text = "\n".join(report.summary(verdicts_, []) + report.targets_table(verdicts_, made))
     same("the table names what is missed", "mem-uring, 1 client: 1.45 instead of 1.5" in text,
          True)
-    same("and what was not measured", "mem-uring not measured" in text, True)
+    same("and what was not measured, and why", "mem-uring, 1 client not measured: does not end"
+         in text, True)
+    same("also what had no time", "mem, 2 clients not measured: no time left" in text, True)
+    same("no target is left out", {(v.target.work, v.target.ours, v.transport)
+                                   for v in verdicts_}, {
+        (t.work, t.ours, x) for t in show.all_targets()
+        for x in (sides.DEVICE, sides.URING)})
+    v = next(v for v in verdicts_ if v.r["work"] == "rand-write" and v.target.ours == "mem"
+             and v.r["clients"] == 1)
+    same("the best variant is judged, the default told", (v.side, v.met, v.default),
+         ("mem-wb", True, "mem: 0.10"))
+    v = next(v for v in verdicts_ if v.side == "key" and v.r["work"] == "rand-write"
+             and v.r["clients"] == 1)
+    same("by the best peer of any transport", (v.reference, v.met), ("hp-new-uring", False))
+    same("missing singles are told", "start with 100000 keys | 0 of 1 | not measured: late" in
+         "\n".join(report.summary([], [s.as_dict() for s in
+                                        single.not_measured("start", "late")])), True)
     same("the detail has a row for each", len([s for s in report.detail(
         results["create/1"], made) if s.startswith("|")]), 7)
 
@@ -95,7 +116,8 @@ def names():
     made = {s.name for s in sides.tree_sides() + sides.window_sides()}
     for t in show.all_targets():
         same("work %s" % t.work, t.work in known, True)
-        same("side %s" % t.ours, t.ours in made, True)
+        for v in t.variants:
+            same("side %s" % v, {v, v + "-uring"} <= made, True)
 
 
 statistics()

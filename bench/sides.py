@@ -38,7 +38,6 @@ class Side:
         self.root = None
         self.missing = None  # why it is not there
         self.dev = None  # the connection's number
-        self.prepared = set()
 
     def pids(self):
         """The daemon and what it has started."""
@@ -251,6 +250,9 @@ def up_ours(c, s):
         s.transport, "no" if s.passthrough is False else "auto")
     if s.name.startswith("mem-wb"):
         text += "writeback = yes\n"
+    elif s.name.startswith("mem-opens"):
+        # Large files are passed through where opens are told.
+        text += "no-open = no\n"
     text += "[rumpfs]\nsize = 0\ninodes = 0\n"
     s.root = m
     if s.kind == "dir":
@@ -303,6 +305,7 @@ def tree_sides():
     for tail, transport in (("", DEVICE), ("-uring", URING)):
         made += [
             Side("mem" + tail, "ours", "mem", transport, quick=True, title="in memory"),
+            Side("mem-opens" + tail, "ours", "mem", transport, title="in memory, no-open = no"),
             Side("mem-beside" + tail, "ours", "mem", transport, title="in memory, beside a key"),
             Side("mem-wb" + tail, "ours", "mem", transport, title="in memory, writeback = yes"),
             Side("key" + tail, "ours", "dir", transport, True, True, title="directory key"),

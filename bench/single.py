@@ -17,10 +17,22 @@ class Row:
         self.values = values
         self.value = stats.median(values)
         self.target, self.note = target, note
+        self.judged = title in JUDGED.get(suite, ())  # has a target, if it is known
 
     def as_dict(self):
         return dict(vars(self), met=None if self.target is None or self.value is None
                     else self.value <= self.target)
+
+
+# The rows that have a target.
+JUDGED = {
+    "start": ("start with 100000 keys",),
+    "memory": ("memory per file in memory, mem", "memory per known host file, key"),
+}
+
+
+def not_measured(suite, why):
+    return [Row(suite, title, "", [None], None, why) for title in JUDGED[suite]]
 
 
 def start(c, progress):

@@ -17,12 +17,12 @@ class Failed(Exception):
 
 class Work:
     def __init__(self, name, suite, title, unit, run, clients=(1, 2), sides=None, prepare=None,
-                 quick=False, limit=60, rounds=None, fewer=None):
+                 quick=False, limit=60, cost=0.4, fewer=None):
         self.name, self.suite, self.title, self.unit = name, suite, title, unit
         self.run, self.clients, self.wants, self.prepare = run, clients, sides, prepare
         self.quick = quick
         self.limit = limit  # seconds that a sample may take
-        self.rounds = rounds  # more of them say nothing more
+        self.cost = cost  # seconds of a sample, roughly: how the time is shared out
         self.fewer = fewer or sides  # who is asked with more clients than one
         self.jobs = self.chosen = None  # of fio, if a run is several works
 
@@ -90,19 +90,25 @@ def loop(c, s, work, clients, directory=None, ms=None, count=0):
 def meta(name, title, clients=(1, 2), quick=False, sides=None):
     return Work(name, "meta", title, "operations/s",
                 lambda c, s, n: loop(c, s, name, n), clients, sides or directories, quick=quick,
-                fewer=main_directories)
+                fewer=main_directories, cost=0.3)
 
 
 def directories(s):
-    return s.kind in ("dir", "mem")
+    return s.kind in ("dir", "mem") and s.name not in (
+        "mem-beside-uring", "mem-wb-uring", "mem-opens-uring", "key-no-uring")
 
 
 def main_directories(s):
     """Without those that are beaten everywhere by others of their kind, where a sample is dear."""
     return directories(s) and s.name not in (
         "bind", "ext4", "mergerfs", "fuse-overlayfs", "unionfs-fuse", "ll-3.14", "hp-3.14",
-        "ll-new", "ll-new-uring", "mem-beside", "mem-wb", "key-no", "key-no-uring", "hp-new-no",
-        "hp-new-no-uring")
+        "ll-new", "ll-new-uring", "mem-beside", "mem-beside-uring", "mem-wb", "mem-wb-uring",
+        "key-no", "key-no-uring", "hp-new-no", "hp-new-no-uring", "mem-opens-uring")
+
+
+def tree_readers(s):
+    """A tree of files in memory is dear to make."""
+    return main_directories(s) and s.name not in ("overlayfs",)
 
 
 # Trees.
@@ -134,7 +140,7 @@ def tree_loop(name, where):
 def trees():
     def w(name, where, title, clients=(1,), quick=False):
         return Work(name, "trees", title, "entries/s", tree_loop(name.replace("-small", ""), where), clients,
-                    main_directories, prepare_tree, quick)
+                    tree_readers, prepare_tree, quick, cost=1.0)
     return [
         # Peers that hold a descriptor for each file they know are in this where they may not
         # have enough of them for the large tree.
@@ -146,7 +152,7 @@ def trees():
         w("list", "many", "readdir and stat (ls -l) of a large directory, cached"),
         w("list-cold", "many", "readdir and stat (ls -l) of a large directory, first time"),
         Work("git-status", "trees", "git status, warm", "runs/s", git_status, (1,),
-             main_directories, prepare_git, True),
+             tree_readers, prepare_git, True, cost=0.8),
     ]
 
 
@@ -205,12 +211,13 @@ def timed(s, argv, cwd=None, env=None, seconds=60, count=1):
 
 def data_sides(s):
     return s.name in ("tmpfs", "ext4", "bindfs", "hp-new", "hp-new-uring", "hp-new-no",
-                      "hp-new-no-uring", "memfs-new", "mem", "mem-uring", "mem-wb", "key",
-                      "key-uring", "key-no", "file", "file-uring")
+                      "hp-new-no-uring", "memfs-new", "mem", "mem-uring", "mem-opens",
+                      "mem-opens-uring", "mem-beside", "mem-wb", "mem-wb-uring", "key",
+                      "key-uring", "key-no", "key-no-uring", "file", "file-uring")
 
 
 def below_directories(s):
-    return data_sides(s) and s.kind != "file"
+    return data_sides(s) and s.kind != "file" and s.name not in ("ext4", "hp-new-no-uring")
 
 
 def window_side(s):
@@ -269,18 +276,17 @@ class Job:
             if self.cached:
                 yield "--time_based"
             if k == 0:
-                clocks = "cat /dev/null " + " ".join("/proc/%d/stat" % p for p in s.pids())
+                clocks = " ".join([c.ops, "clock", "0"] + [str(p) for p in s.pids()])
                 yield from ["--exec_prerun=" + clocks, "--exec_postrun=" + clocks,
                             "--new_group"] + ([] if first else ["--stonewall"])
 
 
-def ticks(path):
-    """User and system time of what /proc/PID/stat says, in seconds."""
+def clock(path):
+    """What ops clock has said, in microseconds."""
     try:
         with open(path) as f:
-            return sum(sum(map(int, line.rsplit(")", 1)[1].split()[11:13])) for line in f) \
-                / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
+            return int(f.read()) / 1e3
+    except (OSError, ValueError):
         return 0
 
 
@@ -304,7 +310,7 @@ def fio(c, s, jobs):
             raise Failed("fio did nothing")
         used = (r["usr_cpu"] + r["sys_cpu"]) / 100 * side["runtime"] * 1e3 * j.clients
         base = os.path.join(there, j.name)
-        served = (ticks(base + ".postrun.txt") - ticks(base + ".prerun.txt")) * 1e6
+        served = clock(base + ".postrun.txt") - clock(base + ".prerun.txt")
         got[j.name] = {"rate": side["iops"] if j.size == "4k" else side["bw_bytes"] / 1e6,
                        "client_us": used / ops, "daemon_us": max(served, 0) / ops}
     return got
@@ -327,7 +333,8 @@ def touch(name, total):
 
 def bundle(suite, name, jobs, wants):
     """A work that is several; those that were asked for are run."""
-    w = Work(name, suite, name, "", None, (1,), wants, quick=any(j.quick for j in jobs))
+    w = Work(name, suite, name, "", None, (1,), wants, quick=any(j.quick for j in jobs),
+             cost=0.6 + 0.25 * len(jobs))
     w.jobs = jobs
     w.run = lambda c, s, n: fio(c, s, w.chosen)
     return w
@@ -394,13 +401,13 @@ def windows():
 # Programs.
 
 def app_sides(s):
-    return s.name in ("tmpfs", "overlayfs", "ext4", "bindfs", "fuse-overlayfs", "hp-new",
-                      "hp-new-uring", "memfs-new", "mem", "mem-uring", "mem-wb-uring", "key",
+    return s.name in ("tmpfs", "overlayfs", "ext4", "bindfs", "hp-new", "hp-new-uring",
+                      "memfs-new", "memfs-new-uring", "mem", "mem-uring", "mem-opens", "mem-opens-uring", "key",
                       "key-uring")
 
 
 def dbench_sides(s):
-    return app_sides(s) and s.name not in ("overlayfs", "ext4", "fuse-overlayfs", "mem-wb-uring")
+    return app_sides(s) and s.name not in ("overlayfs", "ext4", "mem-opens-uring")
 
 
 PROJECT_FILES = 40
@@ -455,23 +462,30 @@ def make(c, s, clients):
 
 
 def dbench(c, s, clients):
+    """Processor time is that of a megabyte: all that was used, by all that was done."""
     where = own_dir(s, "dbench")
     pids = s.pids()
+    served, start, before = cpu_ns(pids), time.monotonic(), os.times()
     out = command(["dbench", "-t", "2", "-D", where, str(clients)], 40)
+    took, after, served = time.monotonic() - start, os.times(), cpu_ns(pids) - served
     quiet(["rm", "-rf", where])
     found = [line.split() for line in out.splitlines() if line.startswith("Throughput")]
     if not found or float(found[0][1]) == 0:
         raise Failed("dbench did nothing")
-    return {"rate": float(found[0][1])}
+    rate = float(found[0][1])
+    used = after.children_user + after.children_system - before.children_user \
+        - before.children_system
+    return {"rate": rate, "client_us": used * 1e6 / took / rate,
+            "daemon_us": served / 1e3 / took / rate}
 
 
 def apps():
     return [
         Work("untar", "apps", "untar of a source tree", "runs/s", untar, (1,), app_sides,
-             prepare_source, True, 70),
+             prepare_source, True, 70, 1.5),
         Work("make", "apps", "make -j2 of a C project", "runs/s", make, (1,), app_sides,
-             prepare_source, limit=70),
-        Work("dbench", "apps", "dbench", "MB/s", dbench, (1, 4), dbench_sides, limit=50),
+             prepare_source, limit=70, cost=2.5),
+        Work("dbench", "apps", "dbench", "MB/s", dbench, (1, 4), dbench_sides, limit=50, cost=3.2),
     ]
 
 
@@ -490,6 +504,13 @@ def metas():
         meta("openread-cold", "open + read 4 KiB + close, first time", (1,),
              sides=main_directories),
     ]
+
+
+def rows_of(w):
+    """(work, title, unit, clients) of each row that a work gives."""
+    if w.jobs:
+        return [(j.name.rstrip("2"), j.title, j.unit, j.clients) for j in w.jobs]
+    return [(w.name, w.title, w.unit, n) for n in w.clients]
 
 
 def all_works():

@@ -21,6 +21,7 @@ unopened(void *arg)
 {
 	struct session *s = arg;
 
+	s->s_notify.nt_drops = s->s_fe.fe_minor >= FE_MINOR_PRUNE;
 	atomic_store(&s->s_space.sp_unopened, true);
 	etfs_unopened(s->s_space.sp_etfs);
 }

@@ -91,6 +91,7 @@ struct fe {
 	/* c, the same: opens of files, and of directories, are not told; the kernel writes
 	 * what was written later (fe_mode.c) */
 	bool fe_no_open, fe_no_opendir, fe_writeback;
+	uint32_t fe_minor; /* c, the same: of the protocol that the kernel speaks */
 	void (*fe_unopened)(
 	    void *arg); /* c: or NULL: called before the first request then */
 	void (*fe_ready)(void *arg); /* c: called once, when the kernel has said hello */

@@ -18,6 +18,7 @@ fe_mode_agree(struct fe *fe, const struct fuse_conn_info *conn)
 	/* It ends with a release, and goes round what the kernel keeps. */
 	if (fe->fe_no_open || fe->fe_writeback)
 		fe->fe_want_passthrough = false;
+	fe->fe_minor = conn->proto_minor;
 	if (fe->fe_no_open && fe->fe_unopened)
 		fe->fe_unopened(fe->fe_ready_arg);
 }

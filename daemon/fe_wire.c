@@ -53,6 +53,17 @@ struct wire_statx_out {
 /* Of linux/fuse.h, and passed on by newer libfuses as it is. */
 #define SETATTR_KILL_SETID (1u << 11)
 
+/* What libfuse has no call for, as yet. */
+struct wire_prune {
+	struct fuse_out_header
+	    head; /* no request's: the code is where an error would be */
+	uint32_t count, padding;
+	uint64_t spare;
+	uint64_t id; /* as many as count says */
+};
+
+#define NOTIFY_PRUNE 9
+
 #if FE_WIRE
 /* The answer to the greeting. */
 struct wire_init_out {
@@ -73,6 +84,7 @@ static _Thread_local uint64_t hello_unique, hello_offered;
 #endif
 
 _Static_assert(sizeof(struct wire_statx_out) == 288, "as the kernel has it");
+_Static_assert(sizeof(struct wire_prune) == 16 + 16 + 8, "as the kernel has it");
 
 /* What the request of this thread was before it was renamed; 0: what it is. */
 static _Thread_local uint32_t renamed;
@@ -112,6 +124,19 @@ void
 fe_wire_note(uint32_t opcode)
 {
 	renamed = opcode;
+}
+
+void
+fe_wire_prune(struct fuse_session *se, uint64_t id)
+{
+	const struct wire_prune wp = {
+	    .head = {.len = sizeof(wp), .error = NOTIFY_PRUNE},
+	    .count = 1,
+	    .id = id,
+	};
+
+	/* What is refused is a node that stays, and that is seen. */
+	(void)!write(fuse_session_fd(se), &wp, sizeof(wp));
 }
 
 /* Seconds, as fe_seconds() has them, in two parts. */

@@ -49,6 +49,12 @@ int fe_wire_start(struct fuse_session *se, int fd);
 void fe_wire_rest(struct fe *fe);
 void fe_wire_take(struct fe *fe, void *buf, size_t len);
 
+/* Asks the kernel to drop a node's names that nobody uses, wherever they are, and with the
+ * last the node (FUSE_NOTIFY_PRUNE); so it may wait for pages.  Not for threads that serve.
+ * A kernel whose protocol is older than this one refuses. */
+#define FE_MINOR_PRUNE 45u
+void fe_wire_prune(struct fuse_session *se, uint64_t id);
+
 /* Whether the request at hand in this thread, which came as a create or a getattr, is one
  * of these. */
 bool fe_wire_is_tmpfile(void);

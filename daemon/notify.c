@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/fe_wire.h"
 #include "daemon/log.h"
 
 /* So long nobody has asked when the heap is trimmed. */
@@ -28,6 +29,7 @@
 
 enum what {
 	NO_NAME,   /* it means something else */
+	NO_UNUSED, /* a node, to be dropped unless it is used */
 	NO_EXPIRE, /* it may mean something else */
 	NO_INODE,  /* attributes and pages */
 	NO_LIST,   /* the same of a directory of the host */
@@ -141,7 +143,7 @@ put_note(struct notify *nt, struct note *no)
 }
 
 static void
-note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct name *n)
+note_id(struct notify *nt, uint64_t id, enum what what, const struct name *n)
 {
 	size_t len = n ? n->n_len : 0;
 	struct note *no = malloc(sizeof(*no) + len + 1);
@@ -153,7 +155,7 @@ note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct
 		return;
 	}
 	no->no_next = NULL;
-	no->no_id = vfs_node_id(nt->nt_vfs, vp);
+	no->no_id = id;
 	no->no_hash = (n ? n->n_hash : 0) ^ (uint32_t)no->no_id * 0x9e3779b1U;
 	no->no_what = (uint8_t)what;
 	no->no_len = (uint8_t)len;
@@ -161,6 +163,12 @@ note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct
 		memcpy(no->no_name, n->n_ptr, len);
 	no->no_name[len] = '\0';
 	put_note(nt, no);
+}
+
+static void
+note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct name *n)
+{
+	note_id(nt, vfs_node_id(nt->nt_vfs, vp), what, n);
 }
 
 static void
@@ -197,6 +205,16 @@ static void
 pages_changed(void *arg, struct vnode *vp)
 {
 	note_new(arg, vp, NO_PAGES, NULL);
+}
+
+static bool
+drop_unused(void *arg, uint64_t id)
+{
+	struct notify *nt = arg;
+
+	if (nt->nt_drops)
+		note_id(nt, id, NO_UNUSED, NULL);
+	return nt->nt_drops;
 }
 
 static void
@@ -255,6 +273,9 @@ send_note(struct fuse_session *se, const struct note *no)
 		break;
 	case NO_EXPIRE:
 		expire(se, no);
+		break;
+	case NO_UNUSED:
+		fe_wire_prune(se, no->no_id);
 		break;
 	default:
 		fuse_lowlevel_notify_inval_inode(
@@ -337,6 +358,7 @@ static const struct vfs_notify_ops notify_ops = {
     .pages = pages_changed,
     .settle = settle,
     .settle_names = settle_names,
+    .drop_unused = drop_unused,
 };
 
 void

@@ -8,7 +8,8 @@
  *
  * Anybody who can list a directory can hold its lock for as long as he likes: the page
  * that he reads into may never come.  So there are queues, each with a thread:
- *	names    what attaching has changed.  Takes locks of directories and of pages.
+ *	names    what attaching has changed, and what is to be dropped if nobody uses it.
+ *	         Takes locks of directories and of pages.
  *	expire   what the host has changed, in directories that anybody may list.  Takes
  *	         their locks, and those of pages of their listings.
  *	attrs    attributes alone.  Takes none, so a request may wait for them (settle),
@@ -65,6 +66,9 @@ struct notes {
 struct notify {
 	struct vfs *nt_vfs;         /* c */
 	struct fuse_session *nt_se; /* c: NULL before the start */
+	/* c once the kernel has said hello, and false where opens are told: it can drop nodes
+	 * that nobody uses */
+	bool nt_drops;
 	pthread_mutex_t nt_mtx;
 	struct notes nt_notes[NQ_COUNT];
 	struct timespec nt_trim_at; /* m: when to trim the heap, CLOCK_MONOTONIC */

@@ -196,7 +196,7 @@ daemon_fields(struct fields *fs, const struct conf *c)
 	add_text(fs, "transport",
 	    c->c_transport == CTR_DEVICE  ? "device"
 	    : c->c_transport == CTR_URING ? "io-uring"
-					 : NULL,
+					  : NULL,
 	    "auto");
 	add_text(fs, "no-open", when[c->c_no_open], "auto");
 	add_text(fs, "writeback", when[c->c_writeback], "auto");

@@ -6,6 +6,7 @@
  * that is in use.  They may do so a moment later too; then the steps fail, and are undone.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "daemon/reload_private.h"
 #include "vfs/namei.h"
 #include "vfs/rumpfs.h"
+#include "vfs/vop.h"
 
 /* How long files may be open that have just been closed. */
 #define BUSY_WAIT_MS  500
@@ -81,12 +83,24 @@ carries_others(const struct foresee *fs, const char *path)
 	return false;
 }
 
-/* Where opens are not told: nodes of a mount that the kernel knew when it was asked to forget
- * them.  What is in use it keeps; what is only looked at comes back as another. */
+/*
+ * Where opens are not told: nodes of an image that the kernel knew when it was asked to drop
+ * what nobody uses.  What is in use it keeps; what is only looked at comes back as another.
+ *
+ * It is asked to drop the nodes, and then all that it knows: keys and directories made for them
+ * lie on nodes of the image too, and hold them.  A kernel that cannot (before 6.18) is told that
+ * the image's name means something else: it drops what is below and not used, and lets go of the
+ * rest when that is closed; but not of a file with a name in a directory that has lost its own,
+ * which it would never come by again.  So the names in the directories that stay go too.
+ */
 struct users {
-	const struct mount *us_mp;
-	GHashTable *us_ids; /* or NULL: opens are told */
-	bool us_first;
+	struct vfs *us_vfs;
+	struct vnode *us_root; /* of the image; borrowed */
+	GHashTable *us_ids;    /* or NULL: opens are told */
+	bool us_first;         /* all are users */
+	bool us_all;           /* nodes of all mounts are to be dropped */
+	bool us_by_name;       /* the kernel cannot drop nodes */
+	unsigned us_pressed;   /* times that users were pressed */
 };
 
 /* The root stays the same, whoever looks at it. */
@@ -97,7 +111,7 @@ is_user(const void *obj, void *arg)
 	struct users *us = arg;
 	void *id = GSIZE_TO_POINTER(vp->v_id);
 
-	if (vp->v_mount != us->us_mp || atomic_load(&vp->v_nlookup) == 0 ||
+	if (vp->v_mount != us->us_root->v_mount || atomic_load(&vp->v_nlookup) == 0 ||
 	    atomic_load(&vp->v_flags) & VF_ROOT)
 		return false;
 	if (us->us_first)
@@ -105,14 +119,27 @@ is_user(const void *obj, void *arg)
 	return !us->us_first && g_hash_table_contains(us->us_ids, id);
 }
 
+/* Asks for one node.  True: it cannot be asked. */
+static bool
+drop_fails(const void *obj, void *arg)
+{
+	const struct vnode *vp = obj;
+	const struct users *us = arg;
+	const struct vfs_notify_ops *no = us->us_vfs->vfs_notify;
+
+	if (us->us_all ? atomic_load(&vp->v_nlookup) == 0 : !is_user(obj, arg))
+		return false;
+	return !no->drop_unused || !no->drop_unused(us->us_vfs->vfs_notify_arg, vp->v_id);
+}
+
 static void
-users_init(struct users *us, struct space *sp, const struct mount *mp, const char *path)
+users_init(struct users *us, struct space *sp, struct vnode *root, const char *path)
 {
 	struct vfs *v = &sp->sp_vfs;
 	AUTO_VNODE dvp = NULL;
 	struct name n;
 
-	*us = (struct users){.us_mp = mp};
+	*us = (struct users){.us_vfs = v, .us_root = root};
 	if (!atomic_load(&sp->sp_unopened) || !v->vfs_notify ||
 	    namei_parent(v, path, false, &dvp, &n) < 0)
 		return;
@@ -120,7 +147,9 @@ users_init(struct users *us, struct space *sp, const struct mount *mp, const cha
 	us->us_first = true;
 	(void)slots_any(&v->vfs_nodes, is_user, us);
 	us->us_first = false;
-	v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
+	us->us_by_name = slots_any(&v->vfs_nodes, drop_fails, us);
+	if (us->us_by_name)
+		v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
 	v->vfs_notify->settle_names(v->vfs_notify_arg);
 }
 
@@ -131,12 +160,96 @@ users_done(struct users *us)
 		g_hash_table_destroy(us->us_ids);
 }
 
+/* Tells that all names in a directory mean something else. */
+static void
+names_go(const struct vfs *v, struct vnode *dvp)
+{
+	static const struct cred nobody;
+	_Alignas(8) char mem[4096];
+	struct dirbuf db = {.db_base = mem, .db_cap = sizeof(mem)};
+	struct file *f;
+
+	if (vop_open_once(dvp, O_RDONLY | O_DIRECTORY, &nobody, &f) < 0)
+		return;
+	while (vop_readdir_at(dvp, f, &db) == 0 && db.db_used > 0)
+		for (struct dirrec *r = NULL; (r = dirbuf_next(&db, r));) {
+			struct name n;
+
+			db.db_cookie = r->dr_cookie;
+			if (name_init_len(&n, r->dr_name, r->dr_namelen) == 0)
+				v->vfs_notify->entry(v->vfs_notify_arg, dvp, &n);
+		}
+	if (f)
+		vop_close(f);
+}
+
+/* Is the directory the image's root or below it, on whatever mount? */
+static bool
+in_image(const struct users *us, struct vnode *dvp)
+{
+	struct vnode *vp = vn_ref(dvp);
+	bool top = false, in;
+
+	while (vp && !top && vp != us->us_root) {
+		AUTO_VNODE below = vp;
+
+		vp = vfs_parent_get(below);
+		top = vp == below;
+	}
+	in = vp == us->us_root;
+	if (vp)
+		vn_unref(vp);
+	return in;
+}
+
+static bool
+is_known_dir(const void *obj, void *arg)
+{
+	const struct vnode *vp = obj;
+
+	if (vp->v_type == VDIR && atomic_load(&vp->v_nlookup) > 0)
+		g_ptr_array_add(arg, GSIZE_TO_POINTER(vp->v_id));
+	return false;
+}
+
+static void
+all_names_go(const struct users *us)
+{
+	struct vfs *v = us->us_vfs;
+	GPtrArray *ids = g_ptr_array_new();
+
+	(void)slots_any(&v->vfs_nodes, is_known_dir, ids);
+	for (guint i = 0; i < ids->len; i++) {
+		AUTO_VNODE dvp = vfs_node_get(v, GPOINTER_TO_SIZE(ids->pdata[i]));
+
+		if (dvp && in_image(us, dvp))
+			names_go(v, dvp);
+	}
+	g_ptr_array_free(ids, true);
+}
+
+/* For those that are known after a pause. */
+static void
+users_press(struct users *us)
+{
+	bool first = us->us_pressed++ == 0;
+
+	if (!us->us_ids)
+		return;
+	if (!us->us_by_name) {
+		us->us_all = first;
+		(void)slots_any(&us->us_vfs->vfs_nodes, drop_fails, us);
+	} else if (first) {
+		all_names_go(us);
+	}
+}
+
 /* carries: what is open may be the device of others, which go too. */
 static bool
-in_use(struct space *sp, struct users *us, bool carries)
+in_use(struct users *us, bool carries)
 {
-	return (!carries && atomic_load(&us->us_mp->mnt_nopen) > 0) ||
-	       (us->us_ids && slots_any(&sp->sp_vfs.vfs_nodes, is_user, us));
+	return (!carries && atomic_load(&us->us_root->v_mount->mnt_nopen) > 0) ||
+	       (us->us_ids && slots_any(&us->us_vfs->vfs_nodes, is_user, us));
 }
 
 static void
@@ -149,13 +262,13 @@ image_goes(struct foresee *fs, const struct plan_step *ps)
 
 	if (!md)
 		return;
-	users_init(
-	    &us, fs->fs_space, image_root_peek(md->md_image)->v_mount, ps->ps_path);
+	users_init(&us, fs->fs_space, image_root_peek(md->md_image), ps->ps_path);
 	/* close(2) does not wait until the kernel has told us. */
-	for (int ms = 0; in_use(fs->fs_space, &us, carries) && ms < BUSY_WAIT_MS;
-	     ms += BUSY_PAUSE_MS)
+	for (int ms = 0; in_use(&us, carries) && ms < BUSY_WAIT_MS; ms += BUSY_PAUSE_MS) {
 		nanosleep(&pause, NULL);
-	busy = in_use(fs->fs_space, &us, carries);
+		users_press(&us);
+	}
+	busy = in_use(&us, carries);
 	users_done(&us);
 	if (!busy)
 		return;

@@ -277,4 +277,3 @@ TEST(what_is_open_at_the_end)
 		CHECK(open_as(ps, &f[i], &nodes[i], O_RDWR).ph_backing > 0);
 	fe_passes_free(ps);
 }
-

@@ -132,6 +132,9 @@ struct vfs_notify_ops {
 	void (*settle)(void *arg);
 	/* the same of entry and inode; not for requests */
 	void (*settle_names)(void *arg);
+	/* the kernel is to drop what it keeps of the node with this id unless somebody uses
+	 * it; settled as names are.  False: it cannot be asked that */
+	bool (*drop_unused)(void *arg, uint64_t id);
 };
 
 struct vfs {

@@ -66,7 +66,8 @@ rounds()
 	# Of the sanitizers' memory nothing can be said.
 	[ $MEASURE = 1 ] || return 0
 	# After two rounds of a small tree not every worker has had its turn.
-	[ $K -ge 500 ] || slack=51200
+	[ $K -ge 500 ] || slack=$((6400 * $(grep -lE '^(rumpfuse|fuse_worker|rumpfuse-ring)$' \
+	    "/proc/$pid/task"/*/comm | wc -l)))
 	check "$what: memory after round 10 is that of round 2, or at most 5 % above" \
 	    test $((rss[10] * 100)) -le $((rss[2] * 105 + slack))
 	check "$what: and at most 5 % below" test $((rss[10] * 100)) -ge $((rss[2] * 95))

@@ -160,6 +160,72 @@ same "a listing of both" "$(ls "$M/k" | sort | uniq -d | wc -l) $(ls "$M/k" | gr
 refuse "it is gone" "No such file" cat "$M/p"
 rf_umount "$M"
 
+# An image that is added later stays while somebody uses it, and goes when nobody does: what
+# the kernel has in its caches is no use, nor what it was asked to drop when it was in use.
+echo '[dir /d]' >"$W/none.conf"
+printf '%s\n' '[dir /d]' '[mount /mem]' 'vfs = rumpfs' >"$W/image.conf"
+# without TEXT: a reload without the image, and waits until the log says this.  Nobody looks at
+# the image meanwhile: that would make the kernel remember where the rest of it was.
+without()
+{
+	local i from
+	from=$(($(wc -l <"${RF_LOG[$M]}") + 1))
+	cp "$W/none.conf" "$W/r.conf"
+	kill -HUP "${RF_PID[$M]}"
+	for ((i = 0; i < 100 * ${RF_SLOW:-1}; i++)); do
+		tail -n "+$from" "${RF_LOG[$M]}" | grep -qE 'nothing has changed|images mounted' && break
+		sleep 0.05
+	done
+	tail -n "+$from" "${RF_LOG[$M]}" | grep -q "$1"
+}
+stays()
+{
+	check "$1: the image stays" without 'image at /mem: it cannot be unmounted: files are open'
+}
+goes()
+{
+	check "$1: the image goes" without 'images mounted: 0, unmounted: 1'
+	check "$1: it is gone" test ! -e "$M/mem"
+}
+# comes: it is there, and the kernel has all of it in its caches.
+comes()
+{
+	cp "$W/image.conf" "$W/r.conf"
+	rf_reload "$M" "the image comes" test -e "$M/mem"
+	mkdir -p "$M/mem/a/b/c"
+	printf '%s\n' '[etfs /mem/a/made/key]' "host = $H" >>"$W/r.conf"
+	rf_reload "$M" "and a key in it" test -e "$M/mem/a/made/key/g"
+	echo kept >"$M/mem/a/b/c/f"
+	for i in {1..100}; do : >"$M/mem/a/b/c/$i"; done
+	find "$M" >/dev/null
+	cat "$M/mem/a/b/c/f" "$M/mem/a/made/key/g" >/dev/null
+}
+cp "$W/none.conf" "$W/r.conf"
+rf_mount "$W/r.conf" "$M" || done_testing
+comes
+goes "not in use"
+comes
+exec 5<"$M/mem/a/b/c/f"
+stays "an open file"
+same "what is open goes on" "$(cat <&5)" kept
+exec 5<&-
+goes "closed"
+comes
+exec 5<"$M/mem/a/made/key/g"
+stays "an open file of a key in it"
+exec 5<&-
+goes "closed"
+comes
+(cd "$M/mem/a/b" && exec sleep 60) &
+pid=$!
+sleep 0.1
+stays "a working directory"
+check "it goes on" test -e "/proc/$pid/cwd/c/f"
+kill $pid
+wait $pid 2>/dev/null
+goes "left"
+rf_umount "$M"
+
 # As asked.
 rf_mount "[daemon]
 no-open = no" "$M" || done_testing

@@ -2,7 +2,7 @@
  * The model test: one random sequence of operations, applied to a reference directory (of
  * a tmpfs) and to others in lockstep.
  *
- *	p-model [-s SEED] [-n STEPS] [-e EVERY] REFERENCE DIR...
+ *	p-model [-s SEED] [-n STEPS] [-e EVERY] [-p] REFERENCE DIR...
  *
  * After every step these must agree with the reference: the result or errno, the data
  * returned, and of each file and directory that the step could touch the kind, mode, link
@@ -277,13 +277,15 @@ main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	first_seed = (uint64_t)time(NULL) * 1000 + (unsigned)getpid() % 1000;
-	while ((opt = getopt(argc, argv, "s:n:e:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:n:e:p")) != -1) {
 		if (opt == 's')
 			first_seed = strtoull(optarg, NULL, 10);
 		else if (opt == 'n')
 			steps = strtoul(optarg, NULL, 10);
 		else if (opt == 'e')
 			every = strtoul(optarg, NULL, 10);
+		else if (opt == 'p')
+			no_setid = true;
 	}
 	for (; optind < argc && nroots < ROOTS_MAX; optind++) {
 		struct root *r = &roots[nroots++];

@@ -98,6 +98,7 @@ uint64_t hash_add(uint64_t h, const void *p, size_t n);
 /* p-model_ops.c */
 void op_draw(struct op *o);
 void op_run(struct root *r, const struct op *o, struct result *ret);
+extern bool no_setid; /* -p: chmod sets no set-id bits */
 void op_print(const struct op *o);
 /* Stats what o touches: a, its parent, b, its parent, the open file. */
 void op_look(struct root *r, const struct op *o, struct seen ret[TOUCHED_MAX]);

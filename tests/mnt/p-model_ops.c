@@ -23,6 +23,8 @@ enum {
 static char pool[POOL][PATH_LEN];
 static unsigned pool_next;
 
+bool no_setid;
+
 /* How often each kind is drawn. */
 static const unsigned char weight[K_COUNT] = {
     [K_CREATE] = 10,
@@ -172,6 +174,8 @@ op_draw(struct op *o)
 	o->len = 1 + (long)below(below(10) ? 6000 : LEN_MAX - 1);
 	o->flags = draw_flags(o->kind);
 	o->mode = below(8) ? 0400 | below(01000) : below(010000);
+	if (no_setid && o->kind == K_CHMOD)
+		o->mode &= 01777;
 	o->uid = below(3) ? below(5) : (uid_t)-1;
 	/* Not both: FUSE does not pass on that chown(-1, -1) moves the ctime. */
 	o->gid = o->uid == (uid_t)-1 || below(3) ? below(5) : (gid_t)-1;
