@@ -259,6 +259,13 @@ hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 		atomic_store(&ps->ps_off, true);
 }
 
+/* For writing, to which reading belongs. */
+static bool
+may_map(const struct file *f)
+{
+	return (f->f_flags & O_ACCMODE) == O_RDWR;
+}
+
 int
 fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *ret)
 {
@@ -274,9 +281,9 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 	r = off ? -EOPNOTSUPP : vop_backing(vp, f, &fd);
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = get_locked(sh, vp);
-	if (!p) {
+	if (!p || (r == -EPERM && p->p_backing && may_map(f))) {
 		pthread_mutex_unlock(&sh->sh_mtx);
-		return -ENOMEM;
+		return p ? -ETXTBSY : -ENOMEM;
 	}
 	if (f->f_flags & (O_APPEND | O_DIRECT))
 		r = -EOPNOTSUPP;

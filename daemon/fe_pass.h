@@ -11,7 +11,9 @@
  * Who must join though the file would not be handed out now (a file system that refuses
  * it, or O_APPEND and O_DIRECT: the kernel keeps the flags that the host file was opened
  * with, and fcntl(2) would not change them) is given both: the host file, for mappings, and reading
- * and writing through us, uncached.
+ * and writing through us, uncached.  But who could map for writing what by now may
+ * not be written everywhere (a file that has become append-only) is not let in: a mapping is of
+ * the host file and asks nobody, and the kernel takes no other answer.
  *
  * What the kernel does to the host file it does with the rights of the thread that has
  * handed it out.  That thread is nobody for the moment, so that the host takes the set-id

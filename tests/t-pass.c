@@ -1,4 +1,5 @@
 /* Who has what file open, and how the kernel is to have it (daemon/fe_pass.h). */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 
@@ -167,6 +168,35 @@ TEST(flags_that_can_be_changed_later)
 		fe_pass_close(ps, 7, &g);
 		fe_passes_free(ps);
 	}
+}
+
+/* What has become append-only since it was handed out is not for who could map it. */
+TEST(append_only)
+{
+	struct fe_passes *ps = begin();
+	struct fe_pass_how how;
+	struct file f, g = {.f_vp = &nodes[0], .f_flags = O_RDWR | O_APPEND};
+
+	has = -EPERM;
+	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing, 0);
+	CHECK_EQ(fe_pass_open(ps, 7, &g, &how), 0);
+	CHECK_EQ(how.ph_backing, 0);
+	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &g);
+	has = 0;
+	CHECK(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing > 0);
+	has = -EPERM;
+	CHECK_EQ(fe_pass_open(ps, 7, &g, &how), -ETXTBSY);
+	fe_pass_close(ps, 7, &g);
+	for (int flags = O_RDONLY; flags <= O_WRONLY; flags++) {
+		how = open_as(ps, &g, &nodes[0], flags);
+		CHECK(how.ph_backing > 0 && how.ph_direct);
+		fe_pass_close(ps, 7, &g);
+	}
+	fe_pass_close(ps, 7, &f);
+	CHECK_EQ(opened, 1);
+	CHECK_EQ(closed, 1);
+	fe_passes_free(ps);
 }
 
 TEST(not_at_all)

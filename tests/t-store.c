@@ -9,9 +9,11 @@ static void use_store(struct mount *mp, uint64_t size);
 #include "tests/t-data.c"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <sys/mman.h>
 
 #include "daemon/store.h"
+#include "vfs/rumpfs_private.h"
 
 static int made = 1; /* 0, or why there is none */
 
@@ -226,6 +228,29 @@ TEST(small_ones_go_back)
 	age(&w);
 	CHECK(is_apart(vp));
 	CHECK_EQ(usage(&w).ru_size_used, 40 * PG);
+}
+
+/* chattr: what may only be appended to is not lent, nor is what does not note when it is read. */
+TEST(flags_keep_it_here)
+{
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	struct file *f;
+	struct rumpfs_node *rn;
+	int fd;
+
+	world_init(&w);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	f = lend(vp, O_RDWR, &fd);
+	rn = rumpfs_node_of(vp);
+	rn->rn_flags = FS_APPEND_FL;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EPERM);
+	rn->rn_flags = FS_NOATIME_FL;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+	rn->rn_flags = 0;
+	CHECK_EQ(vop_backing(vp, f, &fd), 0);
+	vop_close(f);
 }
 
 TEST(another_size)

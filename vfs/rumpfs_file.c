@@ -69,11 +69,14 @@ rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd)
 	if (!rs)
 		return -EOPNOTSUPP;
 	lk_write(&vp->v_lock, LK_FILE);
-	if (!d->rd_store) {
-		/* What only grows, and what does not note when it is read, is asked of us. */
+	/* What only grows, and what does not note when it is read, is asked of us. */
+	if (rn->rn_flags & FS_APPEND_FL)
+		r = -EPERM;
+	else if (rn->rn_flags & FS_NOATIME_FL)
+		r = -EOPNOTSUPP;
+	else if (!d->rd_store) {
 		if (d->rd_fd >= 0 || (f->f_flags & O_ACCMODE) == O_RDONLY ||
 		    (f->f_flags & O_APPEND) || !rstore_is_worth(rs) ||
-		    (rn->rn_flags & (FS_APPEND_FL | FS_NOATIME_FL)) ||
 		    rmemfd_convert(rumpfs_mount_of(vp), d) < 0)
 			r = -EOPNOTSUPP;
 	}

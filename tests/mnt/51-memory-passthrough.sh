@@ -295,6 +295,45 @@ same "as tmpfs has it" "$(cat "$W/.check")" "$(cat "$W/seen.ref")"
 umount "$W/ref"
 emptied "and now"
 
+# What may only be appended to cannot be overwritten through a mapping; what does not note when
+# it is read does not.
+py "append-only, and no time of access" "$M/log" <<'P'
+import fcntl, mmap, os, struct, sys, time
+p = sys.argv[1]
+w = os.open(p, os.O_RDWR | os.O_CREAT)
+for _ in range(50):
+    os.write(w, bytes(4096))            # a file of the store
+os.close(w)
+def flags(n):
+    f = os.open(p, os.O_RDONLY)
+    fcntl.ioctl(f, 0x40086602, struct.pack("l", n))
+    os.close(f)
+flags(0x20)
+r = os.open(p, os.O_RDONLY)
+w = os.open(p, os.O_RDWR | os.O_APPEND)
+os.write(w, b"more")
+try:
+    m = mmap.mmap(w, 4096)
+    m[0:6] = b"forged"
+    m.flush()
+except OSError:
+    pass
+os.close(w)
+assert os.pread(r, 6, 0) == bytes(6)
+os.close(r)
+flags(0)
+os.utime(p, ns=(5, 7))
+flags(0x80)
+r = os.open(p, os.O_RDONLY)
+assert os.pread(r, 4, 204800) == b"more"
+assert mmap.mmap(r, 4096, prot=mmap.PROT_READ)[0:6] == bytes(6)
+os.close(r)
+assert os.stat(p).st_atime_ns == 5, os.stat(p)
+flags(0)
+os.unlink(p)
+P
+emptied "and what had flags"
+
 # Random work on files of all sizes, on a tmpfs of this size beside.
 mount -t tmpfs -o "size=${MB}M,nr_inodes=0" ref "$W/ref"
 py "random work as on tmpfs" "$W/ref" "$M" "${RF_SEED:-$RANDOM}" <<'P'
