@@ -129,6 +129,8 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
 		rn->rn_mode &=
 		    ~rule_setid_written(rn->rn_mode, rn->rn_uid, rn->rn_gid, u);
+		if (rn->rn_xattrs && rumpfs_lose_caps(rn))
+			u->uio_killed = true;
 	}
 	return u->uio_done > 0 ? 0 : r;
 }

@@ -192,6 +192,9 @@ void rumpfs_xattrs_free(struct rumpfs_mount *rm, struct rumpfs_node *rn);
  * directory's default one.  0, -ENOMEM, -ENOSPC; then some may be there, to be freed. */
 int rumpfs_acl_inherit(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
     struct rumpfs_node *rn, const struct vmake *mk);
+/* It has been written to, by whomever, so its capabilities are nobody's any more: the kernel
+ * leaves that to us.  Were there some? */
+bool rumpfs_lose_caps(struct rumpfs_node *rn);
 /* The mode has been set: the ACL follows. */
 void rumpfs_acl_chmod(struct rumpfs_node *rn);
 

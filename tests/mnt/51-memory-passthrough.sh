@@ -251,6 +251,16 @@ f = os.open(p, os.O_WRONLY)
 os.write(f, b"Y")
 print("after root's %o" % os.stat(p).st_mode)
 os.close(f)
+# Capabilities go whoever writes, and whoever has it open beside.
+os.chmod(p, 0o777)
+for how in (0, os.O_APPEND):
+    os.setxattr(p, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    r = os.open(p, os.O_RDONLY)
+    f = os.open(p, os.O_WRONLY | how)
+    os.write(f, b"Z")
+    print("capabilities", os.listxattr(p))
+    os.close(f)
+    os.close(r)
 # The limit of file sizes is the caller's.
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
