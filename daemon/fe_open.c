@@ -50,6 +50,8 @@ how_open(
 	if (!(fe->fe_agreed & FE_INIT_PASSTHROUGH))
 		return 0;
 	r = fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+	if (r == 0 && !how->ph_backing && how->ph_direct)
+		fi->direct_io = 1;
 	/* Its own pages of what it has changed without them are old. */
 	if (r == 0 && !how->ph_backing && atomic_load(&f->f_vp->v_flags) & VF_LENT) {
 		atomic_fetch_and(&f->f_vp->v_flags, (uint16_t)~VF_LENT);

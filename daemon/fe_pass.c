@@ -300,6 +300,7 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 	} else {
 		p->p_cached++;
 		f->f_kernel = HOW_CACHED;
+		ret->ph_direct = r == -EPERM && may_map(f);
 	}
 	pthread_mutex_unlock(&sh->sh_mtx);
 	return 0;

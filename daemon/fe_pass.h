@@ -36,7 +36,7 @@ struct fe_pass_stats {
 /* How an open is to be answered. */
 struct fe_pass_how {
 	int32_t ph_backing; /* the number of the host file; 0: as usual */
-	bool ph_direct;     /* besides: reading and writing are for us */
+	bool ph_direct;     /* reading and writing are for us; as usual: and no mapping */
 };
 
 /* The kernel's side, for tests to replace: the number of the file that fd is of, or -errno;
