@@ -48,7 +48,8 @@ _Static_assert(sizeof(struct wire_open_out) == sizeof(struct fuse_open_out), "it
 enum {
 	HOW_UNKNOWN,
 	HOW_CACHED,
-	HOW_PASSED
+	HOW_PASSED,
+	HOW_WRITTEN /* passed, and it writes by itself */
 };
 
 /* A file that is open: s the shard's mutex. */
@@ -56,6 +57,7 @@ struct pass {
 	struct pass *p_next;
 	const struct vnode *p_vp;
 	uint32_t p_cached, p_passed; /* s: how many have it open, and how */
+	uint32_t p_writers;          /* s: of those passed, who writes without us */
 	int32_t p_backing;           /* s: while p_passed */
 };
 
@@ -285,13 +287,16 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 		pthread_mutex_unlock(&sh->sh_mtx);
 		return p ? -ETXTBSY : -ENOMEM;
 	}
-	if (f->f_flags & (O_APPEND | O_DIRECT))
+	if (r == 0 && (f->f_flags & (O_APPEND | O_DIRECT)))
 		r = -EOPNOTSUPP;
 	if (r == 0 && !p->p_passed && !p->p_cached)
 		hand_out_locked(ps, dev, p, fd);
 	if (p->p_backing) {
+		bool writes = r == 0 && (f->f_flags & O_ACCMODE) != O_RDONLY;
+
 		p->p_passed++;
-		f->f_kernel = HOW_PASSED;
+		p->p_writers += writes;
+		f->f_kernel = writes ? HOW_WRITTEN : HOW_PASSED;
 		ret->ph_backing = p->p_backing;
 		ret->ph_direct = r < 0;
 		atomic_fetch_add_explicit(&ps->ps_passed, 1, memory_order_relaxed);
@@ -307,7 +312,7 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 }
 
 bool
-fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp)
+fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp)
 {
 	struct shard *sh = shard_of(ps, vp);
 	const struct pass *p;
@@ -315,7 +320,7 @@ fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp)
 
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = find_locked(sh, vp);
-	is = p && p->p_passed;
+	is = p && p->p_writers;
 	pthread_mutex_unlock(&sh->sh_mtx);
 	return is;
 }
@@ -331,6 +336,7 @@ fe_pass_close(struct fe_passes *ps, int dev, struct file *f)
 		return;
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = find_locked(sh, f->f_vp);
+	p->p_writers -= f->f_kernel == HOW_WRITTEN;
 	if (f->f_kernel == HOW_CACHED) {
 		p->p_cached--;
 	} else if (--p->p_passed == 0) {

@@ -57,8 +57,8 @@ void fe_pass_stats(const struct fe_passes *ps, struct fe_pass_stats *ret);
 int fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *ret);
 void fe_pass_close(struct fe_passes *ps, int dev, struct file *f);
 
-/* Is it being used by the kernel? */
-bool fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp);
+/* Is it open to somebody whose writes the kernel does by itself? */
+bool fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp);
 
 /* Replies to an open or (e not NULL) a create that the kernel is to have so.  As
  * fuse_reply_open(). */

@@ -99,13 +99,13 @@ TEST(one_number_while_it_is_open)
 	b = open_as(ps, &g, &nodes[0], O_RDWR);
 	CHECK(a.ph_backing > 0 && !a.ph_direct && !b.ph_direct);
 	CHECK_EQ(a.ph_backing, b.ph_backing);
-	CHECK(fe_pass_is_open(ps, &nodes[0]) && !fe_pass_is_open(ps, &nodes[1]));
+	CHECK(fe_pass_is_written(ps, &nodes[0]) && !fe_pass_is_written(ps, &nodes[1]));
 	CHECK(open_as(ps, &h, &nodes[1], O_RDONLY).ph_backing != a.ph_backing);
 	fe_pass_close(ps, 7, &f);
 	CHECK_EQ(closed, 0);
 	fe_pass_close(ps, 7, &g);
 	CHECK_EQ(closed, 1);
-	CHECK(!fe_pass_is_open(ps, &nodes[0]));
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
 	/* A release that nobody waits for. */
 	fe_pass_close(ps, 7, &g);
 	CHECK_EQ(closed, 1);
@@ -127,12 +127,19 @@ TEST(the_first_decides)
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing, 0);
 	has = 0;
 	CHECK_EQ(open_as(ps, &g, &nodes[0], O_RDONLY).ph_backing, 0);
-	CHECK(!fe_pass_is_open(ps, &nodes[0]));
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
 	fe_pass_close(ps, 7, &f);
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing, 0);
 	fe_pass_close(ps, 7, &f);
 	fe_pass_close(ps, 7, &g);
 	CHECK_EQ(opened, 0);
+	/* Who only reads takes no set-id bits off, nor who writes through us. */
+	CHECK(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing > 0);
+	CHECK(open_as(ps, &g, &nodes[0], O_WRONLY | O_APPEND).ph_direct);
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
+	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &g);
+	closed = 0;
 	/* Handed out: the others too, though it would not be by now; what they do comes to
 	 * us. */
 	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing > 0);

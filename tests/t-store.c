@@ -250,6 +250,8 @@ TEST(flags_keep_it_here)
 	CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
 	rn->rn_flags = 0;
 	CHECK_EQ(vop_backing(vp, f, &fd), 0);
+	rn->rn_mode = 04755;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
 	vop_close(f);
 }
 

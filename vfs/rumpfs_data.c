@@ -86,11 +86,9 @@ rdata_attr(const struct rdata *d, struct rattr *ret)
 }
 
 void
-rdata_opened(struct rdata *d, int flags)
+rdata_opened(struct rdata *d)
 {
 	atomic_fetch_add(&d->rd_opens, 1);
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		atomic_fetch_add(&d->rd_writers, 1);
 }
 
 /* From the memfd or the store file.  Lent, it stays open as long as the open file does. */

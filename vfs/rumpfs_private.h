@@ -27,10 +27,10 @@ struct rumpfs_mount {
 struct rdata {
 	uint64_t rd_size;      /* not of a store file, which has its own: rdata_attr() */
 	struct pages rd_pages; /* while rd_fd is -1 */
-	uint64_t rd_memfd_pages; /* what the memfd holds and is accounted for */
-	int rd_fd;               /* -1, or the memfd or store file with the contents */
-	_Atomic uint32_t rd_opens, rd_writers; /* a: open files; of those, to write */
-	bool rd_stays;                         /* on the heap: moving it has failed */
+	uint64_t rd_memfd_pages;   /* what the memfd holds and is accounted for */
+	int rd_fd;                 /* -1, or the memfd or store file with the contents */
+	_Atomic uint32_t rd_opens; /* a: open files */
+	bool rd_stays;             /* on the heap: moving it has failed */
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
 	bool
 	    rd_store; /* rd_fd is of the store, and the kernel may change it without us */
@@ -137,8 +137,7 @@ int rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
 int rdata_fallocate(
     struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
 int rdata_seek(struct rdata *d, uint64_t off, int whence, uint64_t *ret_off);
-/* With the flags of open(2). */
-void rdata_opened(struct rdata *d, int flags);
+void rdata_opened(struct rdata *d);
 /* 0, or -errno of fstat. */
 int rdata_attr(const struct rdata *d, struct rattr *ret);
 /* Frees the pages from index first to the one before end. */

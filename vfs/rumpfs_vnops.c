@@ -286,7 +286,7 @@ rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
 		r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
 	if (r < 0)
 		return r;
-	rdata_opened(&rn->rn_data, f->f_flags);
+	rdata_opened(&rn->rn_data);
 	rn->rn_nlink = 0;
 	rn->rn_linkable = !(flags & O_EXCL);
 	*ret_vp = &rn->rn_vn;

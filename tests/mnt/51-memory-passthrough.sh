@@ -251,6 +251,25 @@ f = os.open(p, os.O_WRONLY)
 os.write(f, b"Y")
 print("after root's %o" % os.stat(p).st_mode)
 os.close(f)
+# A stranger's chown to nobody leaves them.
+os.chmod(p, 0o755)
+r = os.open(p, os.O_RDONLY)
+os.chmod(p, 0o6755)
+s = os.open(p, os.O_RDONLY)
+pid = os.fork()
+if pid == 0:
+    os.setgroups([])
+    os.setresgid(2000, 2000, 2000)
+    os.setresuid(2000, 2000, 2000)
+    try:
+        os.chown(p, -1, -1)
+    except OSError as e:
+        os._exit(e.errno)
+    os._exit(0)
+os.waitpid(pid, 0)
+print("after a stranger's chown %o" % os.stat(p).st_mode)
+os.close(r)
+os.close(s)
 # Capabilities go whoever writes, and whoever has it open beside.
 os.chmod(p, 0o777)
 for how in (0, os.O_APPEND):
