@@ -11,6 +11,7 @@ static void use_store(struct mount *mp, uint64_t size);
 #include <errno.h>
 #include <linux/fs.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "daemon/store.h"
 #include "vfs/rumpfs_private.h"
@@ -179,6 +180,33 @@ TEST(attributes_follow)
 	CHECK_EQ(va.va_mtime.tv_nsec, 1);
 	CHECK_EQ(va.va_size, 6 * PG);
 	CHECK_EQ(va.va_blocks_blk, 6 * PG / 512);
+}
+
+/* Opening is no change, nor is setting times back; what the kernel writes is. */
+TEST(opening_is_no_change)
+{
+	struct vattr_set old = {.vs_valid = VS_MTIME | VS_ATIME, .vs_mtime = {1000, 1}};
+	const struct timespec moment = {.tv_nsec = 20000000};
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	struct timespec was;
+	struct file *f;
+	int fd;
+
+	world_init(&w);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	CHECK_EQ(v_write(vp, src, 100, 0), 100);
+	CHECK_EQ(vop_setattr(vp, NULL, &old, &t_cred), 0);
+	was = attr(vp).va_ctime;
+	nanosleep(&moment, NULL);
+	f = lend(vp, O_RDWR, &fd);
+	CHECK_EQ(attr(vp).va_ctime.tv_sec, was.tv_sec);
+	CHECK_EQ(attr(vp).va_ctime.tv_nsec, was.tv_nsec);
+	CHECK_EQ(pwrite(fd, src, 1, 0), 1);
+	CHECK(attr(vp).va_ctime.tv_sec > was.tv_sec ||
+	      attr(vp).va_ctime.tv_nsec > was.tv_nsec);
+	vop_close(f);
 }
 
 /* What is small goes back when it is closed, with all that it has; not while it is mapped. */

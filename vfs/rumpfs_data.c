@@ -82,7 +82,21 @@ rdata_attr(const struct rdata *d, struct rattr *ret)
 	ret->ra_atime_ns = ns_of(&st.st_atim);
 	ret->ra_mtime_ns = ns_of(&st.st_mtim);
 	ret->ra_ctime_ns = ns_of(&st.st_ctim);
+	/* Where the clock is coarse mtime alone may tell. */
+	if (ret->ra_ctime_ns == d->rd_ctime_ns && ret->ra_mtime_ns == d->rd_mtime_ns)
+		ret->ra_ctime_ns = 0;
 	return 0;
+}
+
+void
+rdata_times_set(struct rdata *d)
+{
+	struct stat st;
+
+	if (fstat(d->rd_fd, &st) < 0)
+		return;
+	d->rd_mtime_ns = ns_of(&st.st_mtim);
+	d->rd_ctime_ns = ns_of(&st.st_ctim);
 }
 
 void

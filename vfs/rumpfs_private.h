@@ -31,6 +31,8 @@ struct rdata {
 	int rd_fd;                 /* -1, or the memfd or store file with the contents */
 	_Atomic uint32_t rd_opens; /* a: open files */
 	bool rd_stays;             /* on the heap: moving it has failed */
+	/* a store file's own, as our setting its times has left them */
+	int64_t rd_mtime_ns, rd_ctime_ns;
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
 	bool
 	    rd_store; /* rd_fd is of the store, and the kernel may change it without us */
@@ -38,7 +40,8 @@ struct rdata {
 };
 
 /* What a file has, wherever it is.  The times of a store file are its own, but for ctime,
- * which is the later one, and atime, likewise. */
+ * which is the later one (0: it has not been changed since its times were set), and atime,
+ * likewise. */
 struct rattr {
 	uint64_t ra_size, ra_pages;
 	int64_t ra_atime_ns, ra_mtime_ns, ra_ctime_ns; /* store files only */
@@ -140,6 +143,8 @@ int rdata_seek(struct rdata *d, uint64_t off, int whence, uint64_t *ret_off);
 void rdata_opened(struct rdata *d);
 /* 0, or -errno of fstat. */
 int rdata_attr(const struct rdata *d, struct rattr *ret);
+/* The times of a store file are as they are meant to be. */
+void rdata_times_set(struct rdata *d);
 /* Frees the pages from index first to the one before end. */
 void rdata_drop_pages(
     struct rumpfs_mount *rm, struct rdata *d, uint64_t first, uint64_t end);
@@ -170,7 +175,8 @@ void rstore_unreserve(struct rumpfs_mount *rm, struct rstore *rs, uint64_t n);
 uint64_t rstore_used(struct rumpfs_mount *rm, struct rstore *rs);
 int rstore_resize(struct rstore *rs, uint64_t bytes);
 int rstore_file(struct rstore *rs);
-int rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns);
+/* Sets those of a store file, which is no change of it. */
+void rstore_times(struct rstore *rs, struct rdata *d, int64_t atime_ns, int64_t mtime_ns);
 /* Is a store file worth it for a small file that will be written?  What has been written was
  * large, or not. */
 bool rstore_is_worth(struct rstore *rs);

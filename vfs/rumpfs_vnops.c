@@ -130,8 +130,8 @@ times_stored(struct rumpfs_node *rn, unsigned valid)
 		a.ra_atime_ns = atomic_load(&rn->rn_atime_ns);
 	if (valid & (VS_SIZE | VS_MTIME))
 		a.ra_mtime_ns = rn->rn_mtime_ns;
-	(void)rstore_times(rstore_of(rumpfs_mount_of(&rn->rn_vn)), rn->rn_data.rd_fd,
-	    a.ra_atime_ns, a.ra_mtime_ns);
+	rstore_times(rstore_of(rumpfs_mount_of(&rn->rn_vn)), &rn->rn_data, a.ra_atime_ns,
+	    a.ra_mtime_ns);
 }
 
 static int
