@@ -48,6 +48,7 @@ _Static_assert(sizeof(struct wire_open_out) == sizeof(struct fuse_open_out), "it
 enum {
 	HOW_UNKNOWN,
 	HOW_CACHED,
+	HOW_DROPPING, /* the same, and it drops what pages it has when it is opened */
 	HOW_PASSED,
 	HOW_WRITTEN /* passed, and it writes by itself */
 };
@@ -252,6 +253,7 @@ hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 
 	if (id > 0) {
 		p->p_backing = id;
+		atomic_fetch_or(&((struct vnode *)(uintptr_t)p->p_vp)->v_flags, VF_LENT);
 		return;
 	}
 	atomic_fetch_add_explicit(&ps->ps_refused, 1, memory_order_relaxed);
@@ -304,7 +306,8 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 		    &vp->v_mount->mnt_count.mc_passed, 1, memory_order_relaxed);
 	} else {
 		p->p_cached++;
-		f->f_kernel = HOW_CACHED;
+		ret->ph_drop = atomic_load(&vp->v_flags) & VF_LENT;
+		f->f_kernel = ret->ph_drop ? HOW_DROPPING : HOW_CACHED;
 		ret->ph_direct = r == -EPERM && may_map(f);
 	}
 	pthread_mutex_unlock(&sh->sh_mtx);
@@ -326,7 +329,7 @@ fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp)
 }
 
 void
-fe_pass_close(struct fe_passes *ps, int dev, struct file *f)
+fe_pass_close(struct fe_passes *ps, int dev, struct file *f, bool answered)
 {
 	struct shard *sh = shard_of(ps, f->f_vp);
 	int32_t backing = 0;
@@ -337,7 +340,10 @@ fe_pass_close(struct fe_passes *ps, int dev, struct file *f)
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = find_locked(sh, f->f_vp);
 	p->p_writers -= f->f_kernel == HOW_WRITTEN;
-	if (f->f_kernel == HOW_CACHED) {
+	/* It has dropped them by now.  Nobody has been lent it meanwhile. */
+	if (f->f_kernel == HOW_DROPPING && answered)
+		atomic_fetch_and(&f->f_vp->v_flags, (uint16_t)~VF_LENT);
+	if (f->f_kernel == HOW_CACHED || f->f_kernel == HOW_DROPPING) {
 		p->p_cached--;
 	} else if (--p->p_passed == 0) {
 		backing = p->p_backing;

@@ -36,6 +36,7 @@ struct fe_pass_stats {
 /* How an open is to be answered. */
 struct fe_pass_how {
 	int32_t ph_backing; /* the number of the host file; 0: as usual */
+	bool ph_drop;       /* as usual, but for the pages it has, which are old */
 	bool ph_direct;     /* reading and writing are for us; as usual: and no mapping */
 };
 
@@ -52,10 +53,11 @@ void fe_passes_free(struct fe_passes *ps);
 void fe_pass_stats(const struct fe_passes *ps, struct fe_pass_stats *ret);
 
 /* f has just been opened, of the connection that dev is of: how the kernel is to have it.
- * Noted until fe_pass_close(), which comes before vop_close().  0, or -errno: it is not to be
+ * Noted until fe_pass_close(), which comes before vop_close(); answered: the kernel has had it
+ * so, and this is the release.  0, or -errno: it is not to be
  * opened (nothing is noted). */
 int fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *ret);
-void fe_pass_close(struct fe_passes *ps, int dev, struct file *f);
+void fe_pass_close(struct fe_passes *ps, int dev, struct file *f, bool answered);
 
 /* Is it open to somebody whose writes the kernel does by itself? */
 bool fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp);

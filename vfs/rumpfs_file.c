@@ -83,8 +83,6 @@ rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd)
 	}
 	if (r == 0)
 		*ret_fd = d->rd_fd;
-	if (r == 0)
-		atomic_fetch_or(&vp->v_flags, VF_LENT);
 	lk_unlock(&vp->v_lock, LK_FILE);
 	return r;
 }
