@@ -283,6 +283,41 @@ TEST(flags_keep_it_here)
 	vop_close(f);
 }
 
+/* What there was no room to move is tried again when it has been closed, or emptied. */
+TEST(moving_is_tried_again)
+{
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	AUTO_VNODE other = NULL;
+	struct file *f;
+	int fd;
+
+	CHECK_EQ(world_init_sized(&w, 16 * PG, 0), 0);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	other = file_called(&w, "/other");
+	CHECK_EQ(v_write(vp, src, 4 * PG, 0), 4 * PG);
+	for (int how = 0; how < 2; how++) {
+		CHECK_EQ(v_write(other, src, 12 * PG, 0), 12 * PG);
+		CHECK_EQ(vop_open(vp, O_RDWR, &t_cred, &f), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+		CHECK_EQ(truncate_to(other, 0), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+		if (how == 0) {
+			vop_close(f);
+			CHECK_EQ(vop_open(vp, O_RDWR, &t_cred, &f), 0);
+			CHECK_EQ(vop_backing(vp, f, &fd), 0);
+			vop_close(f);
+			age(&w);
+			CHECK(!is_apart(vp));
+			continue;
+		}
+		CHECK_EQ(truncate_to(vp, 0), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), 0);
+		vop_close(f);
+	}
+}
+
 TEST(another_size)
 {
 	AUTO_WORLD w;

@@ -259,6 +259,8 @@ rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size)
 		clear_part(rm, d, size, UINT64_MAX);
 	rdata_drop_pages(rm, d, page_of(size + PAGE_BYTES - 1), UINT64_MAX);
 	d->rd_size = size;
+	if (size == 0)
+		d->rd_stays = false;
 	return 0;
 }
 

@@ -50,7 +50,11 @@ rumpfs_close(struct file *f)
 		note_written(rs, d);
 		lk_unlock(&vp->v_lock, LK_FILE);
 	}
-	if (atomic_fetch_sub(&d->rd_opens, 1) == 1 && rs)
+	if (atomic_fetch_sub(&d->rd_opens, 1) != 1)
+		return;
+	if (d->rd_stays)
+		d->rd_stays = false;
+	if (rs)
 		rstore_closed(vp);
 }
 

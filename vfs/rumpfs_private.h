@@ -30,13 +30,13 @@ struct rdata {
 	uint64_t rd_memfd_pages;   /* what the memfd holds and is accounted for */
 	int rd_fd;                 /* -1, or the memfd or store file with the contents */
 	_Atomic uint32_t rd_opens; /* a: open files */
-	bool rd_stays;             /* on the heap: moving it has failed */
+	_Atomic bool rd_stays;     /* a: on the heap: moving it has failed, this time */
 	/* a store file's own, as our setting its times has left them */
 	int64_t rd_mtime_ns, rd_ctime_ns;
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
-	bool
-	    rd_store; /* rd_fd is of the store, and the kernel may change it without us */
-	bool rd_idle; /* a store file that has been closed: it may move back */
+	/* a, changed under v: rd_fd is of the store, and the kernel may change it without us */
+	_Atomic bool rd_store;
+	_Atomic bool rd_idle; /* likewise: it has been closed, and may move back */
 };
 
 /* What a file has, wherever it is.  The times of a store file are its own, but for ctime,

@@ -420,6 +420,9 @@ rstore_closed(struct vnode *vp)
 	struct vnode *old;
 	uint64_t id;
 
+	/* Most are none, and who opens one meanwhile closes it, too. */
+	if (!d->rd_store || d->rd_idle)
+		return;
 	lk_write(&vp->v_lock, LK_FILE);
 	if (!d->rd_store || d->rd_idle) {
 		lk_unlock(&vp->v_lock, LK_FILE);
