@@ -29,11 +29,11 @@ caching(struct fuse_file_info *fi, const struct vnode *vp)
 	fi->keep_cache = forever && !(atomic_load(&vp->v_flags) & VF_DEVICE);
 }
 
-/* Closes what has been opened. */
+/* Closes what has been opened, and answered so. */
 static void
-close_file(struct fe *fe, struct file *f)
+close_file(struct fe *fe, struct file *f, bool answered)
 {
-	fe_pass_close(fe->fe_passes, fe->fe_dev, f);
+	fe_pass_close(fe->fe_passes, fe->fe_dev, f, answered);
 	vop_close(f);
 }
 
@@ -50,11 +50,11 @@ how_open(
 	if (!(fe->fe_agreed & FE_INIT_PASSTHROUGH))
 		return 0;
 	r = fe_pass_open(fe->fe_passes, fe->fe_dev, f, how);
+	if (r == 0 && !how->ph_backing && how->ph_direct)
+		fi->direct_io = 1;
 	/* Its own pages of what it has changed without them are old. */
-	if (r == 0 && !how->ph_backing && atomic_load(&f->f_vp->v_flags) & VF_LENT) {
-		atomic_fetch_and(&f->f_vp->v_flags, (uint16_t)~VF_LENT);
+	if (r == 0 && how->ph_drop)
 		fi->keep_cache = 0;
-	}
 	return r;
 }
 
@@ -114,7 +114,7 @@ fe_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	if (reply_open(req, NULL, fi, &how) < 0)
-		close_file(fe, f); /* no release will come */
+		close_file(fe, f, false); /* no release will come */
 }
 
 void
@@ -153,13 +153,13 @@ fe_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	/* Without opens nothing is released either. */
 	if (fe->fe_no_open) {
 		fi->fh = 0;
-		close_file(fe, f);
+		close_file(fe, f, false);
 		f = NULL;
 	}
 	vn_lookup_given(vp);
 	if (reply_open(req, &e, fi, &how) < 0) {
 		if (f)
-			close_file(fe, f);
+			close_file(fe, f, false);
 		vn_forget(vp, 1);
 	}
 }
@@ -214,7 +214,7 @@ release(fuse_req_t req, enum fe_op op, const struct fuse_file_info *fi)
 	struct file *f = fe_file(fe, fi);
 
 	if (f)
-		close_file(fe, f);
+		close_file(fe, f, true);
 	fe_error(req, f || (fe->fe_no_open && fi->fh == 0) ? 0 : -EBADF);
 }
 

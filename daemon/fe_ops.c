@@ -174,7 +174,7 @@ fe_setattr(
 	 * writes by itself, this is all that is heard of it. */
 	if (fe_wire_kills_setid(NULL, set) ||
 	    (r == 0 && vs.vs_valid == 0 && cr.cr_uid != 0 &&
-		fe_pass_is_open(fe->fe_passes, vp)))
+		fe_pass_is_written(fe->fe_passes, vp)))
 		vs.vs_valid |= VS_KILL_SETID;
 	/* What is open for writing can be cut, whatever its mode says by now. */
 	if (r == 0 && fi && (vs.vs_valid & VS_SIZE))

@@ -48,7 +48,9 @@ _Static_assert(sizeof(struct wire_open_out) == sizeof(struct fuse_open_out), "it
 enum {
 	HOW_UNKNOWN,
 	HOW_CACHED,
-	HOW_PASSED
+	HOW_DROPPING, /* the same, and it drops what pages it has when it is opened */
+	HOW_PASSED,
+	HOW_WRITTEN /* passed, and it writes by itself */
 };
 
 /* A file that is open: s the shard's mutex. */
@@ -56,6 +58,7 @@ struct pass {
 	struct pass *p_next;
 	const struct vnode *p_vp;
 	uint32_t p_cached, p_passed; /* s: how many have it open, and how */
+	uint32_t p_writers;          /* s: of those passed, who writes without us */
 	int32_t p_backing;           /* s: while p_passed */
 };
 
@@ -250,6 +253,7 @@ hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 
 	if (id > 0) {
 		p->p_backing = id;
+		atomic_fetch_or(&((struct vnode *)(uintptr_t)p->p_vp)->v_flags, VF_LENT);
 		return;
 	}
 	atomic_fetch_add_explicit(&ps->ps_refused, 1, memory_order_relaxed);
@@ -257,6 +261,13 @@ hand_out_locked(struct fe_passes *ps, int dev, struct pass *p, int fd)
 	/* Not for this file alone: we lack the right. */
 	if (id == -EPERM || id == -ENOTTY)
 		atomic_store(&ps->ps_off, true);
+}
+
+/* For writing, to which reading belongs. */
+static bool
+may_map(const struct file *f)
+{
+	return (f->f_flags & O_ACCMODE) == O_RDWR;
 }
 
 int
@@ -274,17 +285,20 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 	r = off ? -EOPNOTSUPP : vop_backing(vp, f, &fd);
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = get_locked(sh, vp);
-	if (!p) {
+	if (!p || (r == -EPERM && p->p_backing && may_map(f))) {
 		pthread_mutex_unlock(&sh->sh_mtx);
-		return -ENOMEM;
+		return p ? -ETXTBSY : -ENOMEM;
 	}
-	if (f->f_flags & (O_APPEND | O_DIRECT))
+	if (r == 0 && (f->f_flags & (O_APPEND | O_DIRECT)))
 		r = -EOPNOTSUPP;
 	if (r == 0 && !p->p_passed && !p->p_cached)
 		hand_out_locked(ps, dev, p, fd);
 	if (p->p_backing) {
+		bool writes = r == 0 && (f->f_flags & O_ACCMODE) != O_RDONLY;
+
 		p->p_passed++;
-		f->f_kernel = HOW_PASSED;
+		p->p_writers += writes;
+		f->f_kernel = writes ? HOW_WRITTEN : HOW_PASSED;
 		ret->ph_backing = p->p_backing;
 		ret->ph_direct = r < 0;
 		atomic_fetch_add_explicit(&ps->ps_passed, 1, memory_order_relaxed);
@@ -292,14 +306,16 @@ fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *
 		    &vp->v_mount->mnt_count.mc_passed, 1, memory_order_relaxed);
 	} else {
 		p->p_cached++;
-		f->f_kernel = HOW_CACHED;
+		ret->ph_drop = atomic_load(&vp->v_flags) & VF_LENT;
+		f->f_kernel = ret->ph_drop ? HOW_DROPPING : HOW_CACHED;
+		ret->ph_direct = r == -EPERM && may_map(f);
 	}
 	pthread_mutex_unlock(&sh->sh_mtx);
 	return 0;
 }
 
 bool
-fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp)
+fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp)
 {
 	struct shard *sh = shard_of(ps, vp);
 	const struct pass *p;
@@ -307,13 +323,13 @@ fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp)
 
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = find_locked(sh, vp);
-	is = p && p->p_passed;
+	is = p && p->p_writers;
 	pthread_mutex_unlock(&sh->sh_mtx);
 	return is;
 }
 
 void
-fe_pass_close(struct fe_passes *ps, int dev, struct file *f)
+fe_pass_close(struct fe_passes *ps, int dev, struct file *f, bool answered)
 {
 	struct shard *sh = shard_of(ps, f->f_vp);
 	int32_t backing = 0;
@@ -323,7 +339,11 @@ fe_pass_close(struct fe_passes *ps, int dev, struct file *f)
 		return;
 	pthread_mutex_lock(&sh->sh_mtx);
 	p = find_locked(sh, f->f_vp);
-	if (f->f_kernel == HOW_CACHED) {
+	p->p_writers -= f->f_kernel == HOW_WRITTEN;
+	/* It has dropped them by now.  Nobody has been lent it meanwhile. */
+	if (f->f_kernel == HOW_DROPPING && answered)
+		atomic_fetch_and(&f->f_vp->v_flags, (uint16_t)~VF_LENT);
+	if (f->f_kernel == HOW_CACHED || f->f_kernel == HOW_DROPPING) {
 		p->p_cached--;
 	} else if (--p->p_passed == 0) {
 		backing = p->p_backing;

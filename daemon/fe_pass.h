@@ -11,7 +11,9 @@
  * Who must join though the file would not be handed out now (a file system that refuses
  * it, or O_APPEND and O_DIRECT: the kernel keeps the flags that the host file was opened
  * with, and fcntl(2) would not change them) is given both: the host file, for mappings, and reading
- * and writing through us, uncached.
+ * and writing through us, uncached.  But who could map for writing what by now may
+ * not be written everywhere (a file that has become append-only) is not let in: a mapping is of
+ * the host file and asks nobody, and the kernel takes no other answer.
  *
  * What the kernel does to the host file it does with the rights of the thread that has
  * handed it out.  That thread is nobody for the moment, so that the host takes the set-id
@@ -34,7 +36,8 @@ struct fe_pass_stats {
 /* How an open is to be answered. */
 struct fe_pass_how {
 	int32_t ph_backing; /* the number of the host file; 0: as usual */
-	bool ph_direct;     /* besides: reading and writing are for us */
+	bool ph_drop;       /* as usual, but for the pages it has, which are old */
+	bool ph_direct;     /* reading and writing are for us; as usual: and no mapping */
 };
 
 /* The kernel's side, for tests to replace: the number of the file that fd is of, or -errno;
@@ -50,13 +53,14 @@ void fe_passes_free(struct fe_passes *ps);
 void fe_pass_stats(const struct fe_passes *ps, struct fe_pass_stats *ret);
 
 /* f has just been opened, of the connection that dev is of: how the kernel is to have it.
- * Noted until fe_pass_close(), which comes before vop_close().  0, or -errno: it is not to be
+ * Noted until fe_pass_close(), which comes before vop_close(); answered: the kernel has had it
+ * so, and this is the release.  0, or -errno: it is not to be
  * opened (nothing is noted). */
 int fe_pass_open(struct fe_passes *ps, int dev, struct file *f, struct fe_pass_how *ret);
-void fe_pass_close(struct fe_passes *ps, int dev, struct file *f);
+void fe_pass_close(struct fe_passes *ps, int dev, struct file *f, bool answered);
 
-/* Is it being used by the kernel? */
-bool fe_pass_is_open(struct fe_passes *ps, const struct vnode *vp);
+/* Is it open to somebody whose writes the kernel does by itself? */
+bool fe_pass_is_written(struct fe_passes *ps, const struct vnode *vp);
 
 /* Replies to an open or (e not NULL) a create that the kernel is to have so.  As
  * fuse_reply_open(). */

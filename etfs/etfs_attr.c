@@ -225,7 +225,7 @@ etfs_unopened(struct etfs *e)
 }
 
 int
-etfs_has_setid(struct enode *n, int fd)
+etfs_may_lend(struct enode *n, int fd)
 {
 	struct vattr va;
 	struct hc_stat hs;
@@ -236,7 +236,9 @@ etfs_has_setid(struct enode *n, int fd)
 	va = (struct vattr){.va_mode = hs.hs_mode};
 	if (node_is_root(n))
 		apply_view(n, &va, true);
-	return ((va.va_mode | hs.hs_mode) & (S_ISUID | S_ISGID)) != 0;
+	if (hs.hs_append)
+		return -EPERM;
+	return (va.va_mode | hs.hs_mode) & (S_ISUID | S_ISGID) ? -EOPNOTSUPP : 0;
 }
 
 int

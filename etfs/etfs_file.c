@@ -342,18 +342,20 @@ mount_is_still(int fd)
  * Whole host files may be used by the kernel itself, but not where we are needed at each
  * access: to take set-id bits off for those who may not keep them (the host does it for
  * capabilities), to leave the time of access as it is where nothing may be changed, and to
- * be asked whether a host elsewhere has failed at close.  What is open to append only must
- * be asked each time whether it does.
+ * be asked whether a host elsewhere has failed at close.  What may only be appended to must
+ * be asked each time whether it is, and a mapping of the host file would ask nobody.
  */
 static int
 live_backing(struct vnode *vp, struct file *f, int *ret_fd)
 {
 	struct enode *n = node_of(vp);
-	int fd = data_fd(vp, f), r = fd < 0 ? fd : etfs_has_setid(n, fd);
+	int fd = data_fd(vp, f), r = fd < 0 ? fd : etfs_may_lend(n, fd);
 
+	if (r == 0 && efile_of(f)->ef_append_only)
+		r = -EPERM;
 	if (r < 0)
 		return r;
-	if (r > 0 || efile_of(f)->ef_append_only || !S_ISREG(n->n_ifmt) ||
+	if (!S_ISREG(n->n_ifmt) ||
 	    !atomic_load_explicit(&n->n_fs->hf_near, memory_order_relaxed))
 		return -EOPNOTSUPP;
 	/* How it is mounted can change. */

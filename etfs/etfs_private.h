@@ -408,8 +408,9 @@ bool writes_as_stranger(const struct enode *n, const struct cred *cr, bool once)
 int strip_setid(int fd, const struct cred *cr);
 /* The same for what is shown of n instead. */
 bool view_strip_setid(struct enode *n);
-/* 1 if the host file, which fd is of, or what is shown of it has set-id bits; 0 or -errno. */
-int etfs_has_setid(struct enode *n, int fd);
+/* 0, or why the host file, which fd is of, is not for the kernel: -EPERM where it may only be
+ * appended to, -EOPNOTSUPP where it, or what is shown of it, has set-id bits. */
+int etfs_may_lend(struct enode *n, int fd);
 static inline void
 act_done(bool *acting)
 {

@@ -37,6 +37,7 @@ hc_do_stat(int fd, struct hc_stat *ret)
 	    .hs_uid = x.stx_uid,
 	    .hs_gid = x.stx_gid,
 	    .hs_blksize = x.stx_blksize,
+	    .hs_append = (x.stx_attributes & STATX_ATTR_APPEND) != 0,
 	    .hs_atime = to_timespec(x.stx_atime),
 	    .hs_mtime = to_timespec(x.stx_mtime),
 	    .hs_ctime = to_timespec(x.stx_ctime),

@@ -163,6 +163,29 @@ TEST(reads_at_the_end)
 	}
 }
 
+/* Whoever writes: the kernel does not say. */
+TEST(capabilities_go_with_writing)
+{
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	size_t len;
+	struct uio u;
+
+	world_init(&w);
+	CHECK_EQ(p_make(&w, "/caps", VREG), 0);
+	vp = p_get(&w, "/caps");
+	CHECK_EQ(vop_setxattr(vp, "user.x", "x", 1, 0, &t_cred), 0);
+	CHECK_EQ(vop_setxattr(vp, "security.capability", "x", 1, 0, &t_cred), 0);
+	uio_init_buf(&u, src, 1, 0);
+	CHECK_EQ(vop_write(vp, NULL, &u), 0);
+	CHECK(u.uio_killed);
+	CHECK_EQ(vop_getxattr(vp, "security.capability", got, 1, &len), -ENODATA);
+	CHECK_EQ(vop_getxattr(vp, "user.x", got, 1, &len), 0);
+	uio_init_buf(&u, src, 1, 0);
+	CHECK_EQ(vop_write(vp, NULL, &u), 0);
+	CHECK(!u.uio_killed);
+}
+
 TEST(append)
 {
 	for (unsigned big = 0; big < 2; big++) {

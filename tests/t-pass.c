@@ -1,4 +1,5 @@
 /* Who has what file open, and how the kernel is to have it (daemon/fe_pass.h). */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 
@@ -80,7 +81,7 @@ begin(void)
 static struct fe_pass_how
 open_as(struct fe_passes *ps, struct file *f, struct vnode *vp, int flags)
 {
-	struct fe_pass_how how = {-1, true};
+	struct fe_pass_how how = {.ph_backing = -1, .ph_direct = true};
 
 	*f = (struct file){.f_vp = vp, .f_flags = flags};
 	CHECK_EQ(fe_pass_open(ps, 7, f, &how), 0);
@@ -98,17 +99,17 @@ TEST(one_number_while_it_is_open)
 	b = open_as(ps, &g, &nodes[0], O_RDWR);
 	CHECK(a.ph_backing > 0 && !a.ph_direct && !b.ph_direct);
 	CHECK_EQ(a.ph_backing, b.ph_backing);
-	CHECK(fe_pass_is_open(ps, &nodes[0]) && !fe_pass_is_open(ps, &nodes[1]));
+	CHECK(fe_pass_is_written(ps, &nodes[0]) && !fe_pass_is_written(ps, &nodes[1]));
 	CHECK(open_as(ps, &h, &nodes[1], O_RDONLY).ph_backing != a.ph_backing);
-	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &f, true);
 	CHECK_EQ(closed, 0);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK_EQ(closed, 1);
-	CHECK(!fe_pass_is_open(ps, &nodes[0]));
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
 	/* A release that nobody waits for. */
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK_EQ(closed, 1);
-	fe_pass_close(ps, 7, &h);
+	fe_pass_close(ps, 7, &h, true);
 	fe_pass_stats(ps, &st);
 	CHECK(st.fps_on && st.fps_passed == 3 && st.fps_refused == 0);
 	CHECK_EQ(opened, 2);
@@ -126,12 +127,19 @@ TEST(the_first_decides)
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing, 0);
 	has = 0;
 	CHECK_EQ(open_as(ps, &g, &nodes[0], O_RDONLY).ph_backing, 0);
-	CHECK(!fe_pass_is_open(ps, &nodes[0]));
-	fe_pass_close(ps, 7, &f);
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
+	fe_pass_close(ps, 7, &f, true);
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing, 0);
-	fe_pass_close(ps, 7, &f);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK_EQ(opened, 0);
+	/* Who only reads takes no set-id bits off, nor who writes through us. */
+	CHECK(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing > 0);
+	CHECK(open_as(ps, &g, &nodes[0], O_WRONLY | O_APPEND).ph_direct);
+	CHECK(!fe_pass_is_written(ps, &nodes[0]));
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
+	closed = 0;
 	/* Handed out: the others too, though it would not be by now; what they do comes to
 	 * us. */
 	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing > 0);
@@ -141,10 +149,10 @@ TEST(the_first_decides)
 	has = 0;
 	how = open_as(ps, &h, &nodes[0], O_RDONLY);
 	CHECK(how.ph_backing > 0 && !how.ph_direct);
-	fe_pass_close(ps, 7, &f);
-	fe_pass_close(ps, 7, &h);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &h, true);
 	CHECK_EQ(closed, 0);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK_EQ(closed, 1);
 	fe_passes_free(ps);
 }
@@ -159,14 +167,66 @@ TEST(flags_that_can_be_changed_later)
 		struct file f, g;
 
 		CHECK_EQ(open_as(ps, &f, &nodes[0], flags[i]).ph_backing, 0);
-		fe_pass_close(ps, 7, &f);
+		fe_pass_close(ps, 7, &f, true);
 		CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing > 0);
 		how = open_as(ps, &g, &nodes[0], flags[i]);
 		CHECK(how.ph_backing > 0 && how.ph_direct);
-		fe_pass_close(ps, 7, &f);
-		fe_pass_close(ps, 7, &g);
+		fe_pass_close(ps, 7, &f, true);
+		fe_pass_close(ps, 7, &g, true);
 		fe_passes_free(ps);
 	}
+}
+
+/* Pages that the kernel has from before it was lent it: they go with the first who opens it as
+ * usual, and until that one is closed nobody keeps any. */
+TEST(old_pages)
+{
+	struct fe_passes *ps = begin();
+	struct file f, g;
+
+	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing > 0);
+	CHECK(!open_as(ps, &g, &nodes[0], O_RDWR).ph_drop);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
+	has = -EOPNOTSUPP;
+	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_drop);
+	fe_pass_close(ps, 7, &f, false); /* nobody had it */
+	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_drop);
+	CHECK(open_as(ps, &g, &nodes[0], O_RDWR).ph_drop);
+	fe_pass_close(ps, 7, &g, true);
+	CHECK(!open_as(ps, &g, &nodes[0], O_RDWR).ph_drop);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
+	fe_passes_free(ps);
+}
+
+/* What has become append-only since it was handed out is not for who could map it. */
+TEST(append_only)
+{
+	struct fe_passes *ps = begin();
+	struct fe_pass_how how;
+	struct file f, g = {.f_vp = &nodes[0], .f_flags = O_RDWR | O_APPEND};
+
+	has = -EPERM;
+	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing, 0);
+	CHECK_EQ(fe_pass_open(ps, 7, &g, &how), 0);
+	CHECK(how.ph_backing == 0 && how.ph_direct);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
+	has = 0;
+	CHECK(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing > 0);
+	has = -EPERM;
+	CHECK_EQ(fe_pass_open(ps, 7, &g, &how), -ETXTBSY);
+	fe_pass_close(ps, 7, &g, true);
+	for (int flags = O_RDONLY; flags <= O_WRONLY; flags++) {
+		how = open_as(ps, &g, &nodes[0], flags);
+		CHECK(how.ph_backing > 0 && how.ph_direct);
+		fe_pass_close(ps, 7, &g, true);
+	}
+	fe_pass_close(ps, 7, &f, true);
+	CHECK_EQ(opened, 1);
+	CHECK_EQ(closed, 1);
+	fe_passes_free(ps);
 }
 
 TEST(not_at_all)
@@ -177,13 +237,13 @@ TEST(not_at_all)
 	struct file f;
 
 	CHECK_EQ(open_as(ps, &f, &other, O_RDWR).ph_backing, 0);
-	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &f, true);
 	CHECK_EQ(open_as(ps, &f, &dir, O_RDONLY).ph_backing, 0);
-	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &f, true);
 	/* An image is mounted from it. */
 	nodes[0].v_flags = VF_DEVICE;
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDONLY).ph_backing, 0);
-	fe_pass_close(ps, 7, &f);
+	fe_pass_close(ps, 7, &f, true);
 	CHECK_EQ(opened, 0);
 	fe_passes_free(ps);
 }
@@ -199,24 +259,24 @@ TEST(the_kernel_refuses)
 	CHECK_EQ(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing, 0);
 	refuse = 0;
 	CHECK_EQ(open_as(ps, &g, &nodes[0], O_RDWR).ph_backing, 0);
-	fe_pass_close(ps, 7, &f);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK(open_as(ps, &f, &nodes[0], O_RDWR).ph_backing > 0);
 	fe_pass_stats(ps, &st);
 	CHECK(st.fps_on && st.fps_refused == 1);
 	/* … or whoever asks: then it is not asked again. */
 	refuse = -EPERM;
 	CHECK_EQ(open_as(ps, &g, &nodes[1], O_RDWR).ph_backing, 0);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &g, true);
 	refuse = 0;
 	CHECK_EQ(open_as(ps, &g, &nodes[1], O_RDWR).ph_backing, 0);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &g, true);
 	fe_pass_stats(ps, &st);
 	CHECK(!st.fps_on && st.fps_refused == 2);
 	/* What it has goes on. */
 	CHECK(open_as(ps, &g, &nodes[0], O_RDWR).ph_backing > 0);
-	fe_pass_close(ps, 7, &f);
-	fe_pass_close(ps, 7, &g);
+	fe_pass_close(ps, 7, &f, true);
+	fe_pass_close(ps, 7, &g, true);
 	CHECK_EQ(closed, 1);
 	fe_passes_free(ps);
 }
@@ -249,7 +309,7 @@ use(void *arg)
 			CHECK_EQ(atomic_load(&passed_of[at]), 0);
 			atomic_fetch_sub(&cached_of[at], 1);
 		}
-		fe_pass_close(ps, 7, &f);
+		fe_pass_close(ps, 7, &f, true);
 	}
 	return NULL;
 }

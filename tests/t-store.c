@@ -9,9 +9,12 @@ static void use_store(struct mount *mp, uint64_t size);
 #include "tests/t-data.c"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "daemon/store.h"
+#include "vfs/rumpfs_private.h"
 
 static int made = 1; /* 0, or why there is none */
 
@@ -179,6 +182,33 @@ TEST(attributes_follow)
 	CHECK_EQ(va.va_blocks_blk, 6 * PG / 512);
 }
 
+/* Opening is no change, nor is setting times back; what the kernel writes is. */
+TEST(opening_is_no_change)
+{
+	struct vattr_set old = {.vs_valid = VS_MTIME | VS_ATIME, .vs_mtime = {1000, 1}};
+	const struct timespec moment = {.tv_nsec = 20000000};
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	struct timespec was;
+	struct file *f;
+	int fd;
+
+	world_init(&w);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	CHECK_EQ(v_write(vp, src, 100, 0), 100);
+	CHECK_EQ(vop_setattr(vp, NULL, &old, &t_cred), 0);
+	was = attr(vp).va_ctime;
+	nanosleep(&moment, NULL);
+	f = lend(vp, O_RDWR, &fd);
+	CHECK_EQ(attr(vp).va_ctime.tv_sec, was.tv_sec);
+	CHECK_EQ(attr(vp).va_ctime.tv_nsec, was.tv_nsec);
+	CHECK_EQ(pwrite(fd, src, 1, 0), 1);
+	CHECK(attr(vp).va_ctime.tv_sec > was.tv_sec ||
+	      attr(vp).va_ctime.tv_nsec > was.tv_nsec);
+	vop_close(f);
+}
+
 /* What is small goes back when it is closed, with all that it has; not while it is mapped. */
 TEST(small_ones_go_back)
 {
@@ -226,6 +256,66 @@ TEST(small_ones_go_back)
 	age(&w);
 	CHECK(is_apart(vp));
 	CHECK_EQ(usage(&w).ru_size_used, 40 * PG);
+}
+
+/* chattr: what may only be appended to is not lent, nor is what does not note when it is read. */
+TEST(flags_keep_it_here)
+{
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	struct file *f;
+	struct rumpfs_node *rn;
+	int fd;
+
+	world_init(&w);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	f = lend(vp, O_RDWR, &fd);
+	rn = rumpfs_node_of(vp);
+	rn->rn_flags = FS_APPEND_FL;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EPERM);
+	rn->rn_flags = FS_NOATIME_FL;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+	rn->rn_flags = 0;
+	CHECK_EQ(vop_backing(vp, f, &fd), 0);
+	rn->rn_mode = 04755;
+	CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+	vop_close(f);
+}
+
+/* What there was no room to move is tried again when it has been closed, or emptied. */
+TEST(moving_is_tried_again)
+{
+	AUTO_WORLD w;
+	AUTO_VNODE vp = NULL;
+	AUTO_VNODE other = NULL;
+	struct file *f;
+	int fd;
+
+	CHECK_EQ(world_init_sized(&w, 16 * PG, 0), 0);
+	NEEDS_STORE(w);
+	vp = file_called(&w, "/f");
+	other = file_called(&w, "/other");
+	CHECK_EQ(v_write(vp, src, 4 * PG, 0), 4 * PG);
+	for (int how = 0; how < 2; how++) {
+		CHECK_EQ(v_write(other, src, 12 * PG, 0), 12 * PG);
+		CHECK_EQ(vop_open(vp, O_RDWR, &t_cred, &f), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+		CHECK_EQ(truncate_to(other, 0), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), -EOPNOTSUPP);
+		if (how == 0) {
+			vop_close(f);
+			CHECK_EQ(vop_open(vp, O_RDWR, &t_cred, &f), 0);
+			CHECK_EQ(vop_backing(vp, f, &fd), 0);
+			vop_close(f);
+			age(&w);
+			CHECK(!is_apart(vp));
+			continue;
+		}
+		CHECK_EQ(truncate_to(vp, 0), 0);
+		CHECK_EQ(vop_backing(vp, f, &fd), 0);
+		vop_close(f);
+	}
 }
 
 TEST(another_size)

@@ -82,15 +82,27 @@ rdata_attr(const struct rdata *d, struct rattr *ret)
 	ret->ra_atime_ns = ns_of(&st.st_atim);
 	ret->ra_mtime_ns = ns_of(&st.st_mtim);
 	ret->ra_ctime_ns = ns_of(&st.st_ctim);
+	/* Where the clock is coarse mtime alone may tell. */
+	if (ret->ra_ctime_ns == d->rd_ctime_ns && ret->ra_mtime_ns == d->rd_mtime_ns)
+		ret->ra_ctime_ns = 0;
 	return 0;
 }
 
 void
-rdata_opened(struct rdata *d, int flags)
+rdata_times_set(struct rdata *d)
+{
+	struct stat st;
+
+	if (fstat(d->rd_fd, &st) < 0)
+		return;
+	d->rd_mtime_ns = ns_of(&st.st_mtim);
+	d->rd_ctime_ns = ns_of(&st.st_ctim);
+}
+
+void
+rdata_opened(struct rdata *d)
 {
 	atomic_fetch_add(&d->rd_opens, 1);
-	if ((flags & O_ACCMODE) != O_RDONLY)
-		atomic_fetch_add(&d->rd_writers, 1);
 }
 
 /* From the memfd or the store file.  Lent, it stays open as long as the open file does. */
@@ -247,6 +259,8 @@ rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size)
 		clear_part(rm, d, size, UINT64_MAX);
 	rdata_drop_pages(rm, d, page_of(size + PAGE_BYTES - 1), UINT64_MAX);
 	d->rd_size = size;
+	if (size == 0)
+		d->rd_stays = false;
 	return 0;
 }
 

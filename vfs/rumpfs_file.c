@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <sys/stat.h>
 
 #include "vfs/rules.h"
 #include "vfs/rumpfs_private.h"
@@ -21,7 +22,7 @@ rumpfs_open(struct vnode *vp, int flags, const struct cred *cr, struct file *f)
 	if (r == 0 && vp->v_type == VREG && (flags & O_TRUNC))
 		r = vop_setattr(vp, f, &empty, cr);
 	if (r == 0 && vp->v_type == VREG)
-		rdata_opened(&rumpfs_node_of(vp)->rn_data, flags);
+		rdata_opened(&rumpfs_node_of(vp)->rn_data);
 	return r;
 }
 
@@ -31,7 +32,6 @@ note_written(struct rstore *rs, struct rdata *d)
 {
 	struct rattr a;
 
-	atomic_fetch_sub(&d->rd_writers, 1);
 	if (rs && rdata_attr(d, &a) == 0 && a.ra_pages > 0)
 		rstore_written(rs, a.ra_pages >= 16);
 }
@@ -50,7 +50,11 @@ rumpfs_close(struct file *f)
 		note_written(rs, d);
 		lk_unlock(&vp->v_lock, LK_FILE);
 	}
-	if (atomic_fetch_sub(&d->rd_opens, 1) == 1 && rs)
+	if (atomic_fetch_sub(&d->rd_opens, 1) != 1)
+		return;
+	if (d->rd_stays)
+		d->rd_stays = false;
+	if (rs)
 		rstore_closed(vp);
 }
 
@@ -69,18 +73,20 @@ rumpfs_backing(struct vnode *vp, struct file *f, int *ret_fd)
 	if (!rs)
 		return -EOPNOTSUPP;
 	lk_write(&vp->v_lock, LK_FILE);
-	if (!d->rd_store) {
-		/* What only grows, and what does not note when it is read, is asked of us. */
+	/* What only grows, and what does not note when it is read, is asked of us; so are set-id
+	 * bits, which the kernel has no clear word for when it writes. */
+	if (rn->rn_flags & FS_APPEND_FL)
+		r = -EPERM;
+	else if ((rn->rn_flags & FS_NOATIME_FL) || (rn->rn_mode & (S_ISUID | S_ISGID)))
+		r = -EOPNOTSUPP;
+	else if (!d->rd_store) {
 		if (d->rd_fd >= 0 || (f->f_flags & O_ACCMODE) == O_RDONLY ||
 		    (f->f_flags & O_APPEND) || !rstore_is_worth(rs) ||
-		    (rn->rn_flags & (FS_APPEND_FL | FS_NOATIME_FL)) ||
 		    rmemfd_convert(rumpfs_mount_of(vp), d) < 0)
 			r = -EOPNOTSUPP;
 	}
 	if (r == 0)
 		*ret_fd = d->rd_fd;
-	if (r == 0)
-		atomic_fetch_or(&vp->v_flags, VF_LENT);
 	lk_unlock(&vp->v_lock, LK_FILE);
 	return r;
 }
@@ -126,6 +132,8 @@ rumpfs_write(struct vnode *vp, struct file *f, struct uio *u)
 		rn->rn_mtime_ns = rn->rn_ctime_ns = rumpfs_now_ns();
 		rn->rn_mode &=
 		    ~rule_setid_written(rn->rn_mode, rn->rn_uid, rn->rn_gid, u);
+		if (rn->rn_xattrs && rumpfs_lose_caps(rn))
+			u->uio_killed = true;
 	}
 	return u->uio_done > 0 ? 0 : r;
 }

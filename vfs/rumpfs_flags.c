@@ -94,11 +94,6 @@ rumpfs_setid_lost(
 {
 	uint32_t mode = vtype_to_ifmt(rn->rn_vn.v_type) | rn->rn_mode;
 
-	/* What comes before the kernel writes by itself for somebody who may not keep them
-	 * looks like a chown to nobody, whoever writes. */
-	if (vs->vs_valid == 0 && rn->rn_vn.v_type == VREG && rn->rn_data.rd_store &&
-	    atomic_load(&rn->rn_data.rd_writers) > 0)
-		return rule_setid_of(mode);
 	return rule_setid_lost(mode, rn->rn_uid, rn->rn_gid, vs, cr);
 }
 

@@ -161,8 +161,8 @@ rmemfd_convert(struct rumpfs_mount *rm, struct rdata *d)
 		struct rumpfs_node *rn = node_of(d);
 
 		rdata_drop_pages(rm, d, 0, UINT64_MAX);
-		(void)rstore_times(
-		    rs, fd, atomic_load(&rn->rn_atime_ns), rn->rn_mtime_ns);
+		d->rd_fd = fd;
+		rstore_times(rs, d, atomic_load(&rn->rn_atime_ns), rn->rn_mtime_ns);
 		d->rd_store = true;
 	}
 	while (pages_next(&d->rd_pages, 0, &i))

@@ -27,18 +27,21 @@ struct rumpfs_mount {
 struct rdata {
 	uint64_t rd_size;      /* not of a store file, which has its own: rdata_attr() */
 	struct pages rd_pages; /* while rd_fd is -1 */
-	uint64_t rd_memfd_pages; /* what the memfd holds and is accounted for */
-	int rd_fd;               /* -1, or the memfd or store file with the contents */
-	_Atomic uint32_t rd_opens, rd_writers; /* a: open files; of those, to write */
-	bool rd_stays;                         /* on the heap: moving it has failed */
+	uint64_t rd_memfd_pages;   /* what the memfd holds and is accounted for */
+	int rd_fd;                 /* -1, or the memfd or store file with the contents */
+	_Atomic uint32_t rd_opens; /* a: open files */
+	_Atomic bool rd_stays;     /* a: on the heap: moving it has failed, this time */
+	/* a store file's own, as our setting its times has left them */
+	int64_t rd_mtime_ns, rd_ctime_ns;
 	bool rd_beyond; /* the memfd may hold pages past the end (FALLOC_FL_KEEP_SIZE) */
-	bool
-	    rd_store; /* rd_fd is of the store, and the kernel may change it without us */
-	bool rd_idle; /* a store file that has been closed: it may move back */
+	/* a, changed under v: rd_fd is of the store, and the kernel may change it without us */
+	_Atomic bool rd_store;
+	_Atomic bool rd_idle; /* likewise: it has been closed, and may move back */
 };
 
 /* What a file has, wherever it is.  The times of a store file are its own, but for ctime,
- * which is the later one, and atime, likewise. */
+ * which is the later one (0: it has not been changed since its times were set), and atime,
+ * likewise. */
 struct rattr {
 	uint64_t ra_size, ra_pages;
 	int64_t ra_atime_ns, ra_mtime_ns, ra_ctime_ns; /* store files only */
@@ -137,10 +140,11 @@ int rdata_truncate(struct rumpfs_mount *rm, struct rdata *d, uint64_t size);
 int rdata_fallocate(
     struct rumpfs_mount *rm, struct rdata *d, int mode, uint64_t off, uint64_t len);
 int rdata_seek(struct rdata *d, uint64_t off, int whence, uint64_t *ret_off);
-/* With the flags of open(2). */
-void rdata_opened(struct rdata *d, int flags);
+void rdata_opened(struct rdata *d);
 /* 0, or -errno of fstat. */
 int rdata_attr(const struct rdata *d, struct rattr *ret);
+/* The times of a store file are as they are meant to be. */
+void rdata_times_set(struct rdata *d);
 /* Frees the pages from index first to the one before end. */
 void rdata_drop_pages(
     struct rumpfs_mount *rm, struct rdata *d, uint64_t first, uint64_t end);
@@ -171,7 +175,8 @@ void rstore_unreserve(struct rumpfs_mount *rm, struct rstore *rs, uint64_t n);
 uint64_t rstore_used(struct rumpfs_mount *rm, struct rstore *rs);
 int rstore_resize(struct rstore *rs, uint64_t bytes);
 int rstore_file(struct rstore *rs);
-int rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns);
+/* Sets those of a store file, which is no change of it. */
+void rstore_times(struct rstore *rs, struct rdata *d, int64_t atime_ns, int64_t mtime_ns);
 /* Is a store file worth it for a small file that will be written?  What has been written was
  * large, or not. */
 bool rstore_is_worth(struct rstore *rs);
@@ -192,6 +197,9 @@ void rumpfs_xattrs_free(struct rumpfs_mount *rm, struct rumpfs_node *rn);
  * directory's default one.  0, -ENOMEM, -ENOSPC; then some may be there, to be freed. */
 int rumpfs_acl_inherit(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
     struct rumpfs_node *rn, const struct vmake *mk);
+/* It has been written to, by whomever, so its capabilities are nobody's any more: the kernel
+ * leaves that to us.  Were there some? */
+bool rumpfs_lose_caps(struct rumpfs_node *rn);
 /* The mode has been set: the ACL follows. */
 void rumpfs_acl_chmod(struct rumpfs_node *rn);
 

@@ -305,13 +305,14 @@ rstore_file(struct rstore *rs)
 	return rs->rs_maker->st_file(rs->rs_maker);
 }
 
-int
-rstore_times(struct rstore *rs, int fd, int64_t atime_ns, int64_t mtime_ns)
+void
+rstore_times(struct rstore *rs, struct rdata *d, int64_t atime_ns, int64_t mtime_ns)
 {
 	const struct timespec ts[2] = {
 	    rumpfs_timespec(atime_ns), rumpfs_timespec(mtime_ns)};
 
-	return rs->rs_maker->st_times(fd, ts);
+	(void)rs->rs_maker->st_times(d->rd_fd, ts);
+	rdata_times_set(d);
 }
 
 #define LARGE_MOST 16
@@ -419,6 +420,9 @@ rstore_closed(struct vnode *vp)
 	struct vnode *old;
 	uint64_t id;
 
+	/* Most are none, and who opens one meanwhile closes it, too. */
+	if (!d->rd_store || d->rd_idle)
+		return;
 	lk_write(&vp->v_lock, LK_FILE);
 	if (!d->rd_store || d->rd_idle) {
 		lk_unlock(&vp->v_lock, LK_FILE);

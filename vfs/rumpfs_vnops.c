@@ -130,8 +130,8 @@ times_stored(struct rumpfs_node *rn, unsigned valid)
 		a.ra_atime_ns = atomic_load(&rn->rn_atime_ns);
 	if (valid & (VS_SIZE | VS_MTIME))
 		a.ra_mtime_ns = rn->rn_mtime_ns;
-	(void)rstore_times(rstore_of(rumpfs_mount_of(&rn->rn_vn)), rn->rn_data.rd_fd,
-	    a.ra_atime_ns, a.ra_mtime_ns);
+	rstore_times(rstore_of(rumpfs_mount_of(&rn->rn_vn)), &rn->rn_data, a.ra_atime_ns,
+	    a.ra_mtime_ns);
 }
 
 static int
@@ -286,7 +286,7 @@ rumpfs_tmpfile(struct vnode *dvp, const struct vmake *mk, int flags,
 		r = rumpfs_node_alloc(rumpfs_mount_of(dvp), dir, mk, cr, &rn);
 	if (r < 0)
 		return r;
-	rdata_opened(&rn->rn_data, f->f_flags);
+	rdata_opened(&rn->rn_data);
 	rn->rn_nlink = 0;
 	rn->rn_linkable = !(flags & O_EXCL);
 	*ret_vp = &rn->rn_vn;

@@ -202,6 +202,17 @@ rumpfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr)
 	return 0;
 }
 
+bool
+rumpfs_lose_caps(struct rumpfs_node *rn)
+{
+	struct rxattr **at = find(rn, "security.capability");
+
+	if (!*at)
+		return false;
+	drop(rumpfs_mount_of(&rn->rn_vn), at);
+	return true;
+}
+
 int
 rumpfs_acl_inherit(struct rumpfs_mount *rm, const struct rumpfs_node *dir,
     struct rumpfs_node *rn, const struct vmake *mk)

@@ -39,7 +39,8 @@ struct uio {
 	bool uio_append; /* writing: at the end of the file, wherever that is by then */
 	/* writing: who may not keep the set-id bits that are on the file, which go; or NULL */
 	const struct cred *uio_killer;
-	bool uio_killed; /* writing: there were some */
+	bool
+	    uio_killed; /* writing: there were some, or capabilities, which go in any case */
 	/* writing: the kernel has kept it for a while, and decided when it took it; where it
 	 * was appended, it has its place by now */
 	bool uio_kept;

@@ -28,7 +28,7 @@
  *   flush        none                        EIO ENOSPC                         succeeds
  *   read         vp shared                   EINVAL                             EINVAL
  *   write        vp exclusive                ENOSPC EFBIG                       EINVAL
- *   backing      none                        EOPNOTSUPP                         EOPNOTSUPP
+ *   backing      none                        EOPNOTSUPP EPERM                   EOPNOTSUPP
  *   fsync        none                        EIO ENOSPC                         succeeds
  *   fallocate    vp exclusive                EOPNOTSUPP ENOSPC EFBIG            EOPNOTSUPP
  *   seek         vp shared                   ENXIO EINVAL                       EINVAL
@@ -172,7 +172,8 @@ struct vops {
 	/* An fd, lent while f is open, of a regular file whose bytes are this file's at every
 	 * offset, from the first to the last, so that the kernel may read, write and map it
 	 * without us (FUSE passthrough).  EOPNOTSUPP: there is none, or what this file system
-	 * keeps an account of would not hold. */
+	 * keeps an account of would not hold.  EPERM: nor may it be mapped for writing, as who
+	 * has opened it may not write everywhere. */
 	int (*backing)(struct vnode *vp, struct file *f, int *ret_fd);
 	int (*fsync)(struct vnode *vp, struct file *f, bool datasync);
 	int (*fallocate)(

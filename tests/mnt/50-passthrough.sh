@@ -243,6 +243,35 @@ P
 	same "$kind: its mode on the host after that" "$(stat -c %a "$H/d/prog")" 777
 	same "$kind: as it is seen after that" "$(stat -c %a "$M/d/prog")" 777
 
+	# What may only be appended to cannot be overwritten through a mapping.
+	printf logged >"$M/d/log"
+	if chattr +a "$H/d/log" 2>"$W/.out"; then
+		py "$kind: append-only" "$M/d/log" <<'P'
+import mmap, os, sys
+r = os.open(sys.argv[1], os.O_RDONLY)
+w = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+os.write(w, b"more")
+try:
+    m = mmap.mmap(w, 6)
+    m[0:6] = b"forged"
+    m.flush()
+except OSError:
+    pass
+P
+		same "$kind: append-only, on the host" "$(cat "$H/d/log")" loggedmore
+		chattr -a "$H/d/log"
+		exec 5<"$M/d/log"
+		chattr +a "$H/d/log"
+		refuse "$kind: append-only since it is passed" "Text file busy" \
+		    /usr/bin/python3 -c 'import os, sys; os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)' "$M/d/log"
+		check "$kind: but it is appended to" sh -c 'printf x >>"$1"' sh "$M/d/log"
+		exec 5<&-
+		same "$kind: all of it" "$(cat "$M/d/log")" loggedmorex
+		chattr -a "$H/d/log"
+	else
+		skip "$kind: no append-only files here: $(cat "$W/.out")"
+	fi
+
 	# The time of access of evidence stays, whoever reads it and how.
 	touch -a -d '2001-01-01' "$H/ro/e"
 	cat "$M/ro/e" >"$W/.out"

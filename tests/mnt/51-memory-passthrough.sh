@@ -251,6 +251,35 @@ f = os.open(p, os.O_WRONLY)
 os.write(f, b"Y")
 print("after root's %o" % os.stat(p).st_mode)
 os.close(f)
+# A stranger's chown to nobody leaves them.
+os.chmod(p, 0o755)
+r = os.open(p, os.O_RDONLY)
+os.chmod(p, 0o6755)
+s = os.open(p, os.O_RDONLY)
+pid = os.fork()
+if pid == 0:
+    os.setgroups([])
+    os.setresgid(2000, 2000, 2000)
+    os.setresuid(2000, 2000, 2000)
+    try:
+        os.chown(p, -1, -1)
+    except OSError as e:
+        os._exit(e.errno)
+    os._exit(0)
+os.waitpid(pid, 0)
+print("after a stranger's chown %o" % os.stat(p).st_mode)
+os.close(r)
+os.close(s)
+# Capabilities go whoever writes, and whoever has it open beside.
+os.chmod(p, 0o777)
+for how in (0, os.O_APPEND):
+    os.setxattr(p, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    r = os.open(p, os.O_RDONLY)
+    f = os.open(p, os.O_WRONLY | how)
+    os.write(f, b"Z")
+    print("capabilities", os.listxattr(p))
+    os.close(f)
+    os.close(r)
 # The limit of file sizes is the caller's.
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -294,6 +323,45 @@ check "as others see it" /usr/bin/python3 "$W/seen.py" "$M"
 same "as tmpfs has it" "$(cat "$W/.check")" "$(cat "$W/seen.ref")"
 umount "$W/ref"
 emptied "and now"
+
+# What may only be appended to cannot be overwritten through a mapping; what does not note when
+# it is read does not.
+py "append-only, and no time of access" "$M/log" <<'P'
+import fcntl, mmap, os, struct, sys, time
+p = sys.argv[1]
+w = os.open(p, os.O_RDWR | os.O_CREAT)
+for _ in range(50):
+    os.write(w, bytes(4096))            # a file of the store
+os.close(w)
+def flags(n):
+    f = os.open(p, os.O_RDONLY)
+    fcntl.ioctl(f, 0x40086602, struct.pack("l", n))
+    os.close(f)
+flags(0x20)
+r = os.open(p, os.O_RDONLY)
+w = os.open(p, os.O_RDWR | os.O_APPEND)
+os.write(w, b"more")
+try:
+    m = mmap.mmap(w, 4096)
+    m[0:6] = b"forged"
+    m.flush()
+except OSError:
+    pass
+os.close(w)
+assert os.pread(r, 6, 0) == bytes(6)
+os.close(r)
+flags(0)
+os.utime(p, ns=(5, 7))
+flags(0x80)
+r = os.open(p, os.O_RDONLY)
+assert os.pread(r, 4, 204800) == b"more"
+assert mmap.mmap(r, 4096, prot=mmap.PROT_READ)[0:6] == bytes(6)
+os.close(r)
+assert os.stat(p).st_atime_ns == 5, os.stat(p)
+flags(0)
+os.unlink(p)
+P
+emptied "and what had flags"
 
 # Random work on files of all sizes, on a tmpfs of this size beside.
 mount -t tmpfs -o "size=${MB}M,nr_inodes=0" ref "$W/ref"

@@ -113,6 +113,7 @@ struct ext_node {
 	_Atomic uint32_t en_nopen;            /* a */
 	bool en_orphan;                       /* m: in e_orphans */
 	bool en_noxattr;                      /* m: it has no attributes at all */
+	bool en_nocaps;                       /* m: it has no capabilities */
 	bool en_linkable;                     /* m: made without a name, may get one */
 	_Atomic bool en_atime_done;           /* a: need not be set by a read */
 };

@@ -362,6 +362,26 @@ prepare_write(struct ext *e, struct ext_node *en, struct uio *u)
 	return r;
 }
 
+/* What has been written to, by whomever, has no capabilities any more: the kernel leaves that to
+ * us.  Whether there are any is looked up once. */
+static int
+lose_caps(struct ext *e, struct ext_node *en, struct uio *u)
+{
+	static const char name[] = "security.capability";
+	size_t len;
+	void *value;
+	int r = ext_xattr_get(e, en, name, &value, &len);
+
+	if (r == -ENODATA)
+		en->en_nocaps = true;
+	if (r < 0)
+		return r == -ENODATA ? 0 : r;
+	free(value);
+	u->uio_killed = true;
+	r = ext_xattr_set(e, en, name, NULL, 0);
+	return r < 0 ? r : ext_node_write(e, en);
+}
+
 int
 ext_write(struct vnode *vp, struct file *f, struct uio *u)
 {
@@ -392,6 +412,8 @@ ext_write(struct vnode *vp, struct file *f, struct uio *u)
 		en->en_i.i_mode &= (uint16_t)~rule_setid_written(
 		    en->en_i.i_mode, ext_uid(en), ext_gid(en), u);
 		r = ext_node_write(e, en);
+		if (r == 0 && !en->en_noxattr && !en->en_nocaps)
+			r = lose_caps(e, en, u);
 	}
 	pthread_rwlock_unlock(&en->en_lock);
 	return r;

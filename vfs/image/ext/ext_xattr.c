@@ -65,6 +65,7 @@ ext_xattr_set(
 	struct ext2_xattr_handle *h;
 	int r = ext_have_room(e, 1 + len / e->e_bs, true), e1;
 
+	en->en_nocaps = false;
 	/* Taking away needs no room. */
 	if (r < 0 && value)
 		return r;
