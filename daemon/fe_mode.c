@@ -89,10 +89,10 @@ fe_attr_ttl(
 struct vnode *
 fe_mode_reads(const struct fe *fe, struct vnode *vp)
 {
-	bool unkept = fe->fe_no_open && fe->fe_vfs->vfs_notify &&
-	              atomic_load_explicit(
-			  &vp->v_mount->mnt_flags, memory_order_relaxed) &
-	                  MNT_NOCACHE;
+	bool unkept =
+	    fe->fe_no_open && fe->fe_vfs->vfs_notify &&
+	    atomic_load_explicit(&vp->v_mount->mnt_flags, memory_order_relaxed) &
+		MNT_NOCACHE;
 
 	return unkept ? vn_ref(vp) : NULL;
 }
