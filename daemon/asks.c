@@ -84,7 +84,7 @@ lift_dirty_limit(const struct session *s)
 	if (!s->s_fe.fe_want_writeback || s->s_dev == 0 || !confine_can_unmount())
 		return;
 	set_bdi(s->s_dev, "strict_limit", "0");
-	set_bdi(s->s_dev, "max_ratio", "100");
+	set_bdi(s->s_dev, "max_ratio", "50");
 }
 
 void
@@ -98,8 +98,8 @@ asks_mounted(struct session *s)
  * FUSE mounts read 128 KiB ahead.  More can be had from /sys alone, and only now: what has been
  * agreed on in the greeting is a limit to what was set before it.  Who may not, has less.
  */
-static void
-read_more_ahead(const struct session *s)
+void
+asks_answered(const struct session *s)
 {
 	char path[64], kib[16];
 	int fd, n;
@@ -137,5 +137,4 @@ asks_agreed(struct session *s)
 	if (r < 0)
 		asks_done(s);
 	s->s_store = NULL;
-	read_more_ahead(s);
 }

@@ -14,6 +14,8 @@ void asks_init(struct session *s);
 void asks_mounted(struct session *s);
 /* The kernel has said hello (called by a worker). */
 void asks_agreed(struct session *s);
+/* The mount has answered: the kernel goes by what has been agreed on. */
+void asks_answered(const struct session *s);
 /* The end; what was made ready and not used goes. */
 void asks_done(struct session *s);
 

@@ -73,7 +73,7 @@ void
 fe_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fe *fe = fe_begin(req, FE_READ);
-	struct vnode *vp = fe_node(fe, ino);
+	struct vnode *vp = fe_node(fe, ino), *unkept;
 	struct fe_bufs *fb = fe_bufs(fe);
 	struct fe_use fu;
 	struct uio u;
@@ -87,12 +87,14 @@ fe_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file
 		size = FE_DATA_MAX;
 	uio_init_buf(&u, fb->fb_data, size, (uint64_t)off);
 	r = vop_read(vp, fu.fu_f, &u);
+	/* With the reply the kernel may forget the node. */
+	unkept = fe_mode_reads(fe, vp);
 	if (r < 0)
 		fe_error(req, r);
 	else
 		reply_read(req, fb, &u, vp);
 	fe_unuse(&fu);
-	fe_mode_was_read(fe, vp);
+	fe_mode_was_read(fe, unkept);
 }
 
 /* The next n bytes of the request to where dst says.  fuse_buf_copy() goes on where it

@@ -87,14 +87,24 @@ fe_attr_ttl(
 	return mount_attr_ttl(dvp, vp, va);
 }
 
+struct vnode *
+fe_mode_reads(const struct fe *fe, struct vnode *vp)
+{
+	bool unkept =
+	    fe->fe_no_open && fe->fe_vfs->vfs_notify &&
+	    atomic_load_explicit(&vp->v_mount->mnt_flags, memory_order_relaxed) &
+		MNT_NOCACHE;
+
+	return unkept ? vn_ref(vp) : NULL;
+}
+
 void
-fe_mode_was_read(const struct fe *fe, struct vnode *vp)
+fe_mode_was_read(const struct fe *fe, struct vnode *unkept)
 {
 	struct vfs *v = fe->fe_vfs;
 
-	/* Its pages are not to be kept, which only an open could say. */
-	if (fe->fe_no_open && v->vfs_notify &&
-	    atomic_load_explicit(&vp->v_mount->mnt_flags, memory_order_relaxed) &
-		MNT_NOCACHE)
-		v->vfs_notify->inode(v->vfs_notify_arg, vp);
+	if (!unkept)
+		return;
+	v->vfs_notify->inode(v->vfs_notify_arg, unkept);
+	vn_unref(unkept);
 }

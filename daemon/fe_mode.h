@@ -46,7 +46,9 @@ int fe_use_written(const struct fe *fe, const struct fe_use *fu);
 /* How long attributes are good for, as mount_attr_ttl(). */
 uint64_t fe_attr_ttl(
     const struct fe *fe, struct vnode *dvp, struct vnode *vp, const struct vattr *va);
-/* A read from vp has been answered. */
-void fe_mode_was_read(const struct fe *fe, struct vnode *vp);
+/* What is read from vp is not to be kept, which an open would say: NULL, or vp with a reference
+ * for fe_mode_was_read() when the reply is made. */
+struct vnode *fe_mode_reads(const struct fe *fe, struct vnode *vp);
+void fe_mode_was_read(const struct fe *fe, struct vnode *unkept);
 
 #endif

@@ -20,6 +20,10 @@
 
 /* How long a request waits for its notes at most. */
 #define SETTLE_MS 100
+/* Of those that take locks of pages, as others are left to serve who has them; and if it keeps
+ * the last from that. */
+#define PAGES_MS 1000
+#define LAST_MS  10
 /* How long the end waits for the threads, each time. */
 #define STOP_MS 1000
 
@@ -34,7 +38,7 @@ enum what {
 	NO_INODE,  /* attributes and pages */
 	NO_LIST,   /* the same of a directory of the host */
 	NO_ATTRS,
-	NO_PAGES, /* NO_INODE, for who waits for NO_ATTRS */
+	NO_PAGES, /* NO_INODE, for a request that waits for it */
 };
 
 struct note {
@@ -63,8 +67,9 @@ queue_of(struct notify *nt, enum what what)
 {
 	switch (what) {
 	case NO_ATTRS:
-	case NO_PAGES:
 		return &nt->nt_notes[NQ_ATTRS];
+	case NO_PAGES:
+		return &nt->nt_notes[NQ_PAGES];
 	case NO_EXPIRE:
 	case NO_LIST:
 		return &nt->nt_notes[NQ_EXPIRE];
@@ -117,14 +122,16 @@ dequeue(struct notes *ns)
 	return no;
 }
 
-static void
+/* False: it will not be sent. */
+static bool
 put_note(struct notify *nt, struct note *no)
 {
 	struct notes *ns = queue_of(nt, no->no_what);
-	bool taken, full, tell = false;
+	bool taken, full, there, tell = false;
 
 	pthread_mutex_lock(&nt->nt_mtx);
-	taken = nt->nt_running && !is_waiting(ns, no);
+	there = nt->nt_running && is_waiting(ns, no);
+	taken = nt->nt_running && !there;
 	full = ns->ns_count >= WAITING_MAX && ns != &nt->nt_notes[NQ_NAMES];
 	if (taken && full) {
 		tell = !ns->ns_lost;
@@ -140,9 +147,10 @@ put_note(struct notify *nt, struct note *no)
 		log_msg(LOG_WARNING,
 		    "too many changes on the host, or somebody holds a directory: some "
 		    "are seen only when the time of what is cached is up");
+	return taken || there;
 }
 
-static void
+static bool
 note_id(struct notify *nt, uint64_t id, enum what what, const struct name *n)
 {
 	size_t len = n ? n->n_len : 0;
@@ -152,7 +160,7 @@ note_id(struct notify *nt, uint64_t id, enum what what, const struct name *n)
 		log_msg(LOG_WARNING,
 		    "out of memory: the kernel may show an old name until "
 		    "its time is up");
-		return;
+		return false;
 	}
 	no->no_next = NULL;
 	no->no_id = id;
@@ -162,49 +170,43 @@ note_id(struct notify *nt, uint64_t id, enum what what, const struct name *n)
 	if (n)
 		memcpy(no->no_name, n->n_ptr, len);
 	no->no_name[len] = '\0';
-	put_note(nt, no);
+	return put_note(nt, no);
 }
 
-static void
+static bool
 note_new(struct notify *nt, const struct vnode *vp, enum what what, const struct name *n)
 {
-	note_id(nt, vfs_node_id(nt->nt_vfs, vp), what, n);
+	return note_id(nt, vfs_node_id(nt->nt_vfs, vp), what, n);
 }
 
 static void
 entry_changed(void *arg, struct vnode *dvp, const struct name *n)
 {
-	note_new(arg, dvp, NO_NAME, n);
+	(void)note_new(arg, dvp, NO_NAME, n);
 }
 
 static void
 inode_changed(void *arg, struct vnode *vp)
 {
-	note_new(arg, vp, NO_INODE, NULL);
+	(void)note_new(arg, vp, NO_INODE, NULL);
 }
 
 static void
 name_expired(void *arg, struct vnode *dvp, const struct name *n)
 {
-	note_new(arg, dvp, NO_EXPIRE, n);
+	(void)note_new(arg, dvp, NO_EXPIRE, n);
 }
 
 static void
 listing_changed(void *arg, struct vnode *dvp)
 {
-	note_new(arg, dvp, NO_LIST, NULL);
+	(void)note_new(arg, dvp, NO_LIST, NULL);
 }
 
 static void
 attrs_changed(void *arg, struct vnode *vp)
 {
-	note_new(arg, vp, NO_ATTRS, NULL);
-}
-
-static void
-pages_changed(void *arg, struct vnode *vp)
-{
-	note_new(arg, vp, NO_PAGES, NULL);
+	(void)note_new(arg, vp, NO_ATTRS, NULL);
 }
 
 static bool
@@ -213,24 +215,48 @@ drop_unused(void *arg, uint64_t id)
 	struct notify *nt = arg;
 
 	if (nt->nt_drops)
-		note_id(nt, id, NO_UNUSED, NULL);
+		(void)note_id(nt, id, NO_UNUSED, NULL);
 	return nt->nt_drops;
 }
 
-static void
-wait_sent(struct notify *nt, enum note_queue q)
+/* False: not all was sent in time. */
+static bool
+wait_sent_locked(struct notify *nt, enum note_queue q, unsigned ms)
 {
 	const struct notes *ns = &nt->nt_notes[q];
-	struct timespec end = from_now(SETTLE_MS * 1000000);
-
-	pthread_mutex_lock(&nt->nt_mtx);
+	struct timespec end = from_now(ms * UINT64_C(1000000));
 	uint64_t put = ns->ns_put;
+
 	nt->nt_waiting++;
 	while (nt->nt_running && ns->ns_sent < put)
 		if (pthread_cond_timedwait(&nt->nt_done, &nt->nt_mtx, &end) != 0)
 			break;
 	nt->nt_waiting--;
+	return ns->ns_sent >= put;
+}
+
+static void
+wait_sent(struct notify *nt, enum note_queue q)
+{
+	pthread_mutex_lock(&nt->nt_mtx);
+	(void)wait_sent_locked(nt, q, SETTLE_MS);
 	pthread_mutex_unlock(&nt->nt_mtx);
+}
+
+static bool
+pages_changed(void *arg, struct vnode *vp)
+{
+	struct notify *nt = arg;
+	bool last, gone;
+
+	if (!note_new(nt, vp, NO_PAGES, NULL))
+		return false;
+	pthread_mutex_lock(&nt->nt_mtx);
+	last = ++nt->nt_in_pages == nt->nt_serving;
+	gone = wait_sent_locked(nt, NQ_PAGES, last ? LAST_MS : PAGES_MS);
+	nt->nt_in_pages--;
+	pthread_mutex_unlock(&nt->nt_mtx);
+	return gone;
 }
 
 static void
@@ -368,6 +394,7 @@ notify_init(struct notify *nt, struct vfs *v)
 	    [NQ_NAMES] = "rumpfuse-notify",
 	    [NQ_EXPIRE] = "rumpfuse-expire",
 	    [NQ_ATTRS] = "rumpfuse-attrs",
+	    [NQ_PAGES] = "rumpfuse-pages",
 	};
 	pthread_condattr_t attr;
 

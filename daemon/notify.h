@@ -14,6 +14,9 @@
  *	         their locks, and those of pages of their listings.
  *	attrs    attributes alone.  Takes none, so a request may wait for them (settle),
  *	         whatever lock its caller holds; but not for ever.
+ *	pages    contents that have changed on the host, where there are no opens.  Takes
+ *	         locks of pages, which a READ may hold that nobody serves as yet: a request
+ *	         waits for these as long as others are left to serve, else hardly.
  * A note that is waiting already is not put twice.  When a queue that the host fills is
  * full, notes are lost, and the cache time is the bound.
  *
@@ -47,6 +50,7 @@ enum note_queue {
 	NQ_NAMES,
 	NQ_EXPIRE,
 	NQ_ATTRS,
+	NQ_PAGES,
 	NQ_COUNT,
 };
 
@@ -75,6 +79,8 @@ struct notify {
 	bool nt_trim;               /* m: it is to be trimmed */
 	pthread_cond_t nt_done;     /* an ns_sent has grown, or a thread has ended */
 	unsigned nt_waiting;        /* m: for that */
+	unsigned nt_in_pages;       /* m: requests that wait for pages */
+	unsigned nt_serving;        /* c: threads that serve, at most; 0: many */
 	bool nt_running;            /* m: notes are taken */
 	bool nt_stop;               /* m: a thread ends when its queue is empty */
 	bool nt_drop;               /* m: or not even then */

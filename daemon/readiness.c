@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "daemon/asks.h"
 #include "daemon/log.h"
 #include "daemon/mnttab.h"
 #include "daemon/service.h"
@@ -110,6 +111,7 @@ run(void *arg)
 		background_failed(&s->s_bg);
 		return NULL;
 	}
+	asks_answered(s);
 	if (!background_ready(&s->s_bg)) {
 		log_msg(LOG_WARNING, "%s: who started this is gone: it ends",
 		    s->s_mountpoint);

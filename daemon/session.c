@@ -332,6 +332,8 @@ serve(struct session *s)
 	if (r == 0)
 		confine(!s->s_conf->c_no_seccomp);
 	if (r == 0)
+		s->s_notify.nt_serving = s->s_nthreads;
+	if (r == 0)
 		r = notify_start(&s->s_notify, s->s_se);
 	/* Threads have what confine() has left. */
 	if (r == 0)

@@ -193,29 +193,86 @@ fill(struct enode *n, const struct hc_stat *hs, struct vattr *va)
 		share_blur(n, va);
 }
 
+/* Who is shown another mode or owner than the host's is refused by the host. */
+bool
+dir_is_disguised(const struct enode *d)
+{
+	const struct etfs_key *k = key_of(d);
+	struct etfs_shard *sh = node_shard(d);
+	bool r;
+
+	if (!node_is_root(d))
+		return false;
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	r = (k->k_view.vw_valid & (VS_MODE | VS_UID | VS_GID)) != 0;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	return r;
+}
+
+/* Whether the pages that the kernel may have are of another state.  Of nothing there are none
+ * as yet. */
+static bool
+pages_are_old(struct enode *n, const struct shown *now)
+{
+	struct etfs_shard *sh = node_shard(n);
+	struct shown *was = &n->n_shown;
+	bool old;
+
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	if (was->sh_ctime_ns == 0)
+		*was = *now;
+	old = was->sh_ctime_ns != now->sh_ctime_ns || was->sh_size != now->sh_size ||
+	      (was->sh_young && !now->sh_young);
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+	return old;
+}
+
+static void
+pages_are_of(struct enode *n, const struct shown *now)
+{
+	struct etfs_shard *sh = node_shard(n);
+
+	lk_mutex(&sh->sh_mtx, LK_LEAF);
+	n->n_shown = *now;
+	lk_mutex_unlock(&sh->sh_mtx, LK_LEAF);
+}
+
 /*
  * The kernel keeps pages and listings over opens that it does not tell of, and asks for
  * attributes each time instead (etfs_unopened()).  Where they have moved, pages go before the
  * answer: it is what an open would be answered after.  The kernel throws this answer away
  * then, but for who asked, and asks again when it needs one.
+ *
+ * Only when they have gone is it noted of what state pages are: who asks meanwhile waits for the
+ * same.  A state that was seen before they went may be older than they are then; so the next
+ * who asks drops them once more.
+ *
+ * A change in the same tick as the one before has the same time.  So they go once more when the
+ * time is old enough to tell; not each time until then, or no answer would ever reach the kernel.
  */
 static void
-unopened_told(struct enode *n, const struct hc_stat *hs, struct vattr *va)
+unopened_told(struct enode *n, const struct hc_stat *hs, const struct timespec *before,
+    struct vattr *va)
 {
 	struct vfs *v = key_of(n)->k_etfs->e_vfs;
-	uint64_t now = (uint64_t)hs->hs_ctime.tv_sec * 1000000000 +
-	               (uint64_t)hs->hs_ctime.tv_nsec + hs->hs_size;
-	uint64_t was;
+	struct shown now = {
+	    .sh_ctime_ns = (uint64_t)hs->hs_ctime.tv_sec * 1000000000 +
+	                   (uint64_t)hs->hs_ctime.tv_nsec,
+	    .sh_size = hs->hs_size,
+	    .sh_young = ctime_settled(hs, before) == 0,
+	};
 
-	if (n->n_vn.v_type == VDIR)
+	if (n->n_vn.v_type == VDIR) {
 		share_blur(n, va); /* a listing is good as long as the time stays */
+		/* What one was let list is nobody else's. */
+		if (dir_is_disguised(n) && v->vfs_notify)
+			(void)v->vfs_notify->pages(v->vfs_notify_arg, &n->n_vn);
+	}
 	if (n->n_vn.v_type != VREG)
 		return;
-	was = atomic_exchange_explicit(&n->n_shown, now, memory_order_relaxed);
-	if (was && was != now && v->vfs_notify) {
-		v->vfs_notify->pages(v->vfs_notify_arg, &n->n_vn);
-		v->vfs_notify->settle(v->vfs_notify_arg);
-	}
+	if (pages_are_old(n, &now) && v->vfs_notify &&
+	    v->vfs_notify->pages(v->vfs_notify_arg, &n->n_vn))
+		pages_are_of(n, &now);
 }
 
 void
@@ -246,9 +303,11 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 {
 	struct enode *n = node_of(vp);
 	AUTO_PIN pin = {.p_fd = -1};
+	struct timespec before;
 	struct hc_stat hs;
 	int r = key_alive(n), fd = f ? f->f_fd : -1;
 
+	vfs_now(&before);
 	if (r == 0 && fd < 0) {
 		r = node_pin(n, &pin);
 		fd = pin.p_fd;
@@ -260,7 +319,7 @@ etfs_getattr(struct vnode *vp, struct file *f, struct vattr *ret)
 	fill(n, &hs, ret);
 	watch_told(n, &hs);
 	if (atomic_load_explicit(&key_of(n)->k_etfs->e_unopened, memory_order_relaxed))
-		unopened_told(n, &hs, ret);
+		unopened_told(n, &hs, &before, ret);
 	return 0;
 }
 

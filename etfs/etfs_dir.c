@@ -105,11 +105,14 @@ dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 	AUTO_PIN pin = {.p_fd = -1};
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
+	/* For one request as the daemon, for who may list it has been looked at; unless that
+	 * was not the host's mode (open_host()). */
+	bool daemon = f->f_once && !dir_is_disguised(d);
 	struct edir *ed;
 	int r = node_pin(d, &pin), how = O_RDONLY | O_DIRECTORY | O_NOCTTY;
 
 	if (r == 0)
-		r = act_as(d, f->f_once ? NULL : cr, &acting);
+		r = act_as(d, daemon ? NULL : cr, &acting);
 	if (r < 0)
 		return r;
 	/* As with files, as far as the host lets one who is not the owner. */
@@ -117,7 +120,7 @@ dir_open(struct vnode *dvp, int flags, const struct cred *cr, struct file *f)
 	    WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how | (k->k_rdonly ? O_NOATIME : 0)));
 	if (fd == -EPERM && k->k_rdonly)
 		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
-	if (fd == -EACCES && f->f_once && act_as(d, cr, &acting) == 0)
+	if (fd == -EACCES && daemon && act_as(d, cr, &acting) == 0)
 		fd = WITH_FDS(k->k_etfs, hc_reopen(pin.p_fd, how));
 	act_done(&acting);
 	if (fd < 0)

@@ -62,7 +62,8 @@ open_host(struct enode *n, int flags, const struct cred *cr, struct file *f)
 	AUTO_ACT acting = false;
 	AUTO_FD fd = -1;
 	/* For one request it is opened as the daemon: who was let open it, as whom, is not
-	 * known.  A network's server may not know the daemon. */
+	 * known.  The mode by which he was let is the host's own: only a key's root can show
+	 * another (dir_is_disguised()).  A network's server may not know the daemon. */
 	const struct cred *as = f->f_once ? NULL : cr;
 	bool only = false, stranger = writes_as_stranger(n, cr, f->f_once);
 	int r = key_alive(n), how = (flags & HOST_FLAGS) | O_NOCTTY;

@@ -49,22 +49,28 @@ time_ns(const struct timespec *t)
 	return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
 }
 
-/* The change time of the directory, or 0: the next change may show the same. */
+uint64_t
+ctime_settled(const struct hc_stat *hs, const struct timespec *before)
+{
+	uint64_t at = time_ns(&hs->hs_ctime), age;
+
+	if (time_ns(before) < at)
+		return 0;
+	age = time_ns(before) - at;
+	return age < (at % COARSE_NS ? TICK_NS : CUT_NS) ? 0 : at;
+}
+
+/* The same of a directory. */
 static uint64_t
 settled(int fd)
 {
 	struct timespec now;
 	struct hc_stat hs;
-	uint64_t at, age;
 
 	vfs_now(&now);
 	if (hc_stat(fd, &hs) < 0 || hs.hs_nlink == 0)
 		return 0;
-	at = time_ns(&hs.hs_ctime);
-	if (time_ns(&now) < at)
-		return 0;
-	age = time_ns(&now) - at;
-	return age < (at % COARSE_NS ? TICK_NS : CUT_NS) ? 0 : at;
+	return ctime_settled(&hs, &now);
 }
 
 /* The directory's, made if need be; NULL: out of memory. */

@@ -187,8 +187,12 @@ struct enode {
 	bool n_hashed;   /* s */
 	bool n_listed;   /* s: in the list of those with an fd */
 	int n_fd;        /* s: an O_PATH fd, or -1 */
-	/* a: etfs_unopened(): what was shown last of when it has changed; 0: nothing */
-	_Atomic uint64_t n_shown;
+	/* s: etfs_unopened(): what its pages are of */
+	struct shown {
+		uint64_t sh_ctime_ns; /* 0: there are none */
+		uint64_t sh_size;
+		bool sh_young; /* the next change could have the same time */
+	} n_shown;
 	uint32_t n_pins; /* s: users of n_fd */
 	_Atomic uint64_t
 	    n_told_ns;    /* a: ctime that was told last; 0: nothing is known of it */
@@ -395,6 +399,8 @@ int etfs_removexattr(struct vnode *vp, const char *name, const struct cred *cr);
 /* Acting as the caller in a directory key.  The data of file keys was granted by whoever
  * registered them and is used as the daemon: the guard does nothing for them. */
 int act_as(const struct enode *n, const struct cred *cr, bool *ret_acting);
+/* A directory key that shows another mode or owner than the host's. */
+bool dir_is_disguised(const struct enode *d);
 /* Acting as the caller in what only the owner may do: in file keys too, because an owner
  * that a key shows is not the host file's.  Windows, which keep it to themselves, are left
  * out. */
@@ -540,6 +546,9 @@ int dir_lookup_raw(struct enode *d, const struct name *n, struct enode **ret);
 int dir_lookup_shown(struct enode *d, const struct name *n, struct enode **ret);
 
 /* etfs_list.c */
+/* The change time in ns, of a file that was looked at no earlier than at before (vfs_now()); 0:
+ * it is so young that the next change may show the same. */
+uint64_t ctime_settled(const struct hc_stat *hs, const struct timespec *before);
 enum dirkeep etfs_listing(struct vnode *dvp, struct file *f);
 /* A part of d's listing is about to be read through ed. */
 void listing_read(struct enode *d, struct edir *ed);

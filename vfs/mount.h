@@ -117,8 +117,9 @@ struct vfs_notify_ops {
 	void (*entry)(void *arg, struct vnode *dvp, const struct name *n);
 	/* attributes and pages of vp are no longer good */
 	void (*inode)(void *arg, struct vnode *vp);
-	/* the same for a file, by a request that settles then */
-	void (*pages)(void *arg, struct vnode *vp);
+	/* the same, by a request; returns when they have gone, or after a moment.  False:
+	 * they may be there yet */
+	bool (*pages)(void *arg, struct vnode *vp);
 	/* the name in dvp may mean something else: it is to be looked up when it is used
 	 * next, and what is mounted on it stays */
 	void (*expire)(void *arg, struct vnode *dvp, const struct name *n);

@@ -137,7 +137,7 @@ table()
 	names=$(cat "/proc/$pid/task"/*/comm | sed s/fuse_worker/rumpfuse/ | sort | uniq -c | awk '{ printf " %s %s", $1, $2 }')
 	if [ $FILTER = 2 ]; then
 		check "$who: threads: $names" \
-		    grep -qE "^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify ${ringers}1 rumpfuse-signal 1 rumpfuse-watch\$" <<<"$names"
+		    grep -qE "^ [2-5] rumpfuse 1 rumpfuse-attrs 1 rumpfuse-ctl 1 rumpfuse-expire 1 rumpfuse-manage 1 rumpfuse-notify 1 rumpfuse-pages ${ringers}1 rumpfuse-signal 1 rumpfuse-watch\$" <<<"$names"
 	fi
 	same "$who: working directory" "$(readlink "/proc/$pid/cwd")" "$cwd"
 	same "$who: core limit" "$(awk '/core file/ { print $5 $6 }' "/proc/$pid/limits")" 00

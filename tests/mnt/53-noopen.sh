@@ -224,6 +224,49 @@ check "it goes on" test -e "/proc/$pid/cwd/c/f"
 kill $pid
 wait $pid 2>/dev/null
 goes "left"
+# A directory that shows another mode than the host's, and many who open a file as it changes.
+mkdir "$W/secret"
+echo hidden >"$W/secret/name"
+chmod 700 "$W/secret"
+chmod 755 "$W"
+printf '[rumpfs]\nsize = 64M\n' >"$W/later.conf"
+rf_mount "$W/later.conf" "$M" -o allow_other || done_testing
+printf '[etfs /s]\nhost = secret\ntype = dir-subdirs\nmode = 0755\n[etfs /h]\nhost = h\n' >>"$W/later.conf"
+check "keys by a reload" "$CTL" "$M" reload
+same "the mode that is seen" "$(stat -c %a "$M/s")" 755
+says name "root lists it" ls "$M/s"
+at_most "opendirs" "$(asked opendir)" 1
+if [ "$(id -u)" = 0 ]; then
+	refuse "whom the host refuses does not" "Permission denied" \
+	    setpriv --reuid 1000 --regid 1000 --clear-groups ls "$M/s"
+	chmod 755 "$W/secret"
+	says name "nor is he refused for ever" setpriv --reuid 1000 --regid 1000 --clear-groups ls "$M/s"
+else
+	skip "another user's listing: not root"
+fi
+echo 10000 >"$H/turn"
+echo 10000 >"$W/turn"
+for i in 1 2 3 4; do
+	(
+		stale=0 reads=0
+		while [ ! -e "$W/over" ]; do
+			read -r low <"$W/turn"
+			read -r seen <"$M/h/turn"
+			reads=$((reads + 1))
+			[ "${seen:-99999}" -lt "${low:-0}" ] 2>/dev/null && stale=$((stale + 1))
+		done
+		echo $reads $stale >"$W/reader.$i"
+	) &
+	readers[i]=$!
+done
+for ((n = 10001; n < 10300; n++)); do
+	printf '%s\n' $n | dd of="$H/turn" conv=notrunc status=none
+	printf '%s\n' $n | dd of="$W/turn" conv=notrunc status=none
+done
+: >"$W/over"
+wait "${readers[@]}"
+figure "reads of a file that changes: $(awk '{ n += $1 } END { print n }' "$W"/reader.?)"
+same "of what was there before" "$(awk '{ n += $2 } END { print n }' "$W"/reader.?)" 0
 rf_umount "$M"
 
 # As asked.

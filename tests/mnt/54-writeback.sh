@@ -23,6 +23,10 @@ refuse "a key on the command line" "-k:1: .*expected no \[etfs\]" \
 for open in no yes; do
 	printf '[daemon]\nwriteback = yes\nno-open = %s\n[rumpfs]\nsize = 64M\n' $open >"$W/a.conf"
 	rf_mount "$W/a.conf" "$M" || done_testing
+	bdi=/sys/class/bdi/$(mountpoint -d "$M")
+	if [ "$(id -u)" = 0 ] && [ -w "$bdi/strict_limit" ]; then
+		same "no-open = $open: its share" "$(cat "$bdi/max_ratio" "$bdi/strict_limit" | xargs)" "50 0"
+	fi
 	refuse "no-open = $open: a key by hand" "writeback = yes" "$CTL" "$M" add "/k=$W/file"
 	printf '[etfs /k]\nhost = file\n' >"$W/a.conf"
 	refuse "no-open = $open: a key by a reload" "writeback = yes" "$CTL" "$M" reload
