@@ -54,8 +54,7 @@ struct hc_stat {
 	uint64_t hs_nlink, hs_rdev, hs_size;
 	uint64_t hs_blocks_blk; /* 512-byte units */
 	uint32_t hs_mode, hs_uid, hs_gid, hs_blksize;
-	uint64_t
-	    hs_append; /* not 0: it may only be appended to, as far as the host says so */
+	uint64_t hs_append; /* not 0: may only be appended to, as far as is known */
 	struct timespec hs_atime, hs_mtime, hs_ctime;
 	struct timespec hs_btime; /* 0.0 where the host does not keep it */
 };
