@@ -369,7 +369,12 @@ row "no /dev/log" 0 '' unshare -m bash "$W/nodev.sh" bash -c "mknod /dev/fuse c 
 # A host that does not answer: another mount of ours, stopped.
 mkdir "$W/slow" "$W/b"
 for i in {0..11}; do : >"$W/b/f$i"; done
-RF_TRANSPORT=device rf_mount none "$W/slow" -k "/k=$W/b"
+# Nothing of it is in the kernel's caches, which would answer for it.
+RF_TRANSPORT=device rf_mount "[daemon]
+attr-timeout = 0
+[etfs /k]
+host = $W/b
+watch = no" "$W/slow"
 slow=${RF_PID[$W/slow]}
 kill -STOP "$slow"
 sleep 0.1
