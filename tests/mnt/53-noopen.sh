@@ -224,6 +224,8 @@ check "it goes on" test -e "/proc/$pid/cwd/c/f"
 kill $pid
 wait $pid 2>/dev/null
 goes "left"
+rf_umount "$M"
+
 # A directory that shows another mode than the host's, and many who open a file as it changes.
 mkdir "$W/secret"
 echo hidden >"$W/secret/name"
