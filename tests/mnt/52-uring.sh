@@ -187,7 +187,7 @@ for round in 1 2 3; do
 	{ wait "$pid"; } 2>/dev/null
 	for i in "${users[@]}"; do wait "$i"; done
 	check "killed ($round): users are told" grep -qhE "not connected|connection abort|canceled" "$W"/user?
-	refuse "killed ($round): the mount is dead" 'not connected|canceled' stat "$M/d"
+	refuse "killed ($round): the mount is dead" 'not connected|canceled|connection abort' stat "$M/d"
 	unset "RF_PID[$M]"
 	umount -l "$M"
 done
